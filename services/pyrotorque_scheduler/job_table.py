@@ -22,6 +22,7 @@ from pyrotorque_scheduler.completion import CompletionDetector
 from pyrotorque_scheduler.connstats import ConnectionStats
 from pyrotorque_scheduler.event_router import EventRouter, Routes
 from pyrotorque_scheduler.metrics import SchedulerMetrics
+from pyrotorque_scheduler.other_groups import OtherGroups
 from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.parked_items import ParkedItems
@@ -95,7 +96,8 @@ def build_job_table(
         # Also without `log_level`: the level of the previous configuration must not remain.
         job_logger(job.name).setLevel((job.log_level or "notset").upper())
     rtorrent = RTorrent.from_settings(settings.rtorrent)
-    judge = SessionJudge(store, rtorrent) if rtorrent else None
+    others = OtherGroups(config_py.parent, changes_items=settings.changes_items)
+    judge = SessionJudge(store, rtorrent, others) if rtorrent else None
     starter = Starter(rtorrent, store, router, history, metrics, judge) if rtorrent and judge else None
     router.routes = routes_of(customs)
     parked = ParkedItems(store)

@@ -21,6 +21,7 @@ from pyrotorque.requests import (
     StopTorrent,
 )
 from pyrotorque.rtorrent.availability import Availability
+from pyrotorque.rtorrent.recognition import shared_text
 from pyrotorque.text import counted, printable
 from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.fire_times import FireTimes
@@ -200,8 +201,17 @@ class RequestHandler:
             text += f"; rTorrent is unavailable: {self._availability.problem}"
         elif job_table.judge is not None and job_table.judge.held is not None:
             text += f"; {job_table.judge.held.reason}"
+        if others := job_table.judge.shared_with if job_table.judge is not None else ():
+            text += f"; {shared_text(others)}"
         return Answer(
-            ok=True, text=text, data={"jobs": jobs, "rtorrent_away": self._availability.problem or None, "at": now.wall}
+            ok=True,
+            text=text,
+            data={
+                "jobs": jobs,
+                "rtorrent_away": self._availability.problem or None,
+                "rtorrent_shared_with": others,
+                "at": now.wall,
+            },
         )
 
     def _event_state(self, job: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -12,6 +12,7 @@ from pyrotorque.logs import owner_event
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import (
     RECORD_NAME,
+    SHARED_ADVICE,
     HeldSession,
     ItemCounts,
     KnownSession,
@@ -22,11 +23,13 @@ from pyrotorque.rtorrent.recognition import (
     is_same_session,
     read_facts,
     recognize,
+    shared_text,
 )
 from pyrotorque.rtorrent.session import Session
-from pyrotorque.rtorrent.session_mark import new_mark, read_mark, write_mark
+from pyrotorque.rtorrent.session_mark import SessionMark, new_mark, read_mark, write_mark
 from pyrotorque.store import Store
 from pyrotorque.text import counted
+from pyrotorque_scheduler.other_groups import OtherGroups
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ _ADVICE: Final = "if this one is right, run `pyrotorque accept-rtorrent`"
 class SessionJudge:
     """`session` is the session folder of the rTorrent that was judged last."""
 
-    def __init__(self, store: Store, rtorrent: RTorrent) -> None:
+    def __init__(self, store: Store, rtorrent: RTorrent, others: OtherGroups) -> None:
         self._store = store
         self._rtorrent = rtorrent
         self._file = store.path.with_name(RECORD_NAME)
@@ -48,7 +51,14 @@ class SessionJudge:
         self._marked_at = float("-inf")
         row = store.db.execute("SELECT body FROM known_rtorrent").fetchone()
         self._known = decode_record(row[0]) if row else None
+        self._others = others
+        others.restore(self.shared_with)
         self._write_file()
+
+    @property
+    def shared_with(self) -> tuple[str, ...]:
+        """The other groups that change items of this rTorrent."""
+        return self._known.shared_with if self._known else ()
 
     @property
     def held(self) -> HeldSession | None:
@@ -107,7 +117,8 @@ class SessionJudge:
             generation = max(generation, before.facts.generation if before else 0, 0) + 1
         marked = self._marked(found, generation)
         era = before.era if before else 0
-        self._record(KnownSession(marked, self._group, era + (what is Recognition.CHANGED)))
+        era += what is Recognition.CHANGED
+        self._record(KnownSession(marked, self._group, era, shared_with=self.shared_with))
         self.items_changed = True
         if before is None:
             return
@@ -126,19 +137,47 @@ class SessionJudge:
         self._write_file()
 
     def update_mark(self, now: float) -> None:
-        """Raise the generation of the mark if items changed, at most once a minute. Raises RTorrentError."""
+        """Look for other groups in the mark, and raise its generation if items changed: at most once a minute.
+
+        Without changed items, no call to rTorrent. Raises RTorrentError.
+        """
         known = self._known
-        if known is None or not known.facts.visible or not self.items_changed or now - self._marked_at < _MARK_EVERY:
+        if known is None or not known.facts.visible or 0 <= now - self._marked_at < _MARK_EVERY:
             return
         self._marked_at = now
-        self.session.locate(self._rtorrent, identity := self._rtorrent.identity())
-        if not self.session.folder or identity.incarnation != known.facts.incarnation:
+        if self.items_changed:
+            self.locate()
+        if not self.session.folder or self.session.incarnation != known.facts.incarnation:
             return
-        marked = self._marked(known.facts, known.facts.generation + 1)
-        if marked.generation > known.facts.generation:
-            self._record(msgspec.structs.replace(known, facts=marked))
+        mark = read_mark(self.session.folder)
+        if mark is not None and mark.name == known.facts.mark:
+            self._look_for_groups(mark)
+            if self._others.has_signs and not self.items_changed:
+                write_mark(self.session.folder, self._others.beat(mark))
+        if self.items_changed:
+            marked = self._marked(known.facts, known.facts.generation + 1)
+            if marked.generation > known.facts.generation:
+                self._change(facts=marked)
+            self.items_changed = False
+
+    def _look_for_groups(self, mark: SessionMark) -> None:
+        """Report other groups that change items of this rTorrent, and their end."""
+        appeared, gone = self._others.look(mark.uses)
+        if appeared or gone:
+            self._change(shared_with=tuple(each for each in (*self.shared_with, *appeared) if each not in gone))
+        for each in appeared:
+            text = f"{shared_text((each,))}; {SHARED_ADVICE}"
+            log.warning("%s", text)
+            owner_event("rtorrent shared", text, subject=each)
+        for each in gone:
+            text = f"the group {each} uses this rTorrent no more"
+            log.info("%s", text)
+            owner_event("rtorrent alone", text, subject=each)
+
+    def _change(self, **changes: Any) -> None:
+        if self._known is not None:
+            self._record(msgspec.structs.replace(self._known, **changes))
             self._write_file()
-        self.items_changed = False
 
     def without_files(self, hashes: Iterable[str]) -> set[str]:
         """The items whose session files are provably gone: their owner erased them."""
@@ -161,7 +200,7 @@ class SessionJudge:
         mark = read_mark(self.session.folder) or new_mark()
         if facts.mark and mark.name != facts.mark:
             return facts
-        if not write_mark(self.session.folder, mark.at(self._group, generation)):
+        if not write_mark(self.session.folder, self._others.beat(mark.at(self._group, generation))):
             log.debug("cannot write a mark to the session folder %s", facts.session_path)
             return facts
         return msgspec.structs.replace(facts, mark=mark.name, generation=generation)

@@ -19,6 +19,8 @@ OwnerEvent: TypeAlias = Literal[
     "rtorrent back",
     "rtorrent changed",
     "rtorrent known",
+    "rtorrent shared",
+    "rtorrent alone",
     "disk low",
     "disk recovered",
     "queue stalled",
@@ -71,6 +73,8 @@ LEVELS: Final[dict[OwnerEvent, int]] = {
     "rtorrent back": logging.INFO,
     "rtorrent changed": logging.WARNING,
     "rtorrent known": logging.INFO,
+    "rtorrent shared": logging.WARNING,
+    "rtorrent alone": logging.INFO,
     "disk low": logging.WARNING,
     "disk recovered": logging.INFO,
     "queue stalled": logging.WARNING,
@@ -120,6 +124,7 @@ LEVELS: Final[dict[OwnerEvent, int]] = {
 # ends each (empty: nothing does).
 PROBLEMS: Final[dict[OwnerEvent, OwnerEvent | Literal[""]]] = {
     "rtorrent changed": "rtorrent known",
+    "rtorrent shared": "rtorrent alone",
     "metafile ambiguous": "",
     "metafile waits": "",
     "metafile kept": "",

@@ -244,7 +244,7 @@ def test_the_running_rtorrent_counts_before_the_installed_one_and_may_accept_dep
     (tmp_path / ".rtorrent.rc").write_text("schedule2 = a,1,1,remove_untied=\n")
     running = RTorrentCheck(url="scgi:///x", answers=True, version=version, accepts_deprecated=deprecated)
 
-    def check_rtorrent(_settings: object, _config_dir: object) -> RTorrentCheck:
+    def check_rtorrent(_settings: object, _group: object) -> RTorrentCheck:
         return running
 
     monkeypatch.setattr("pyrotorque_control.checks.report.check_rtorrent", check_rtorrent)
@@ -277,7 +277,7 @@ def test_check_warns_of_remove_untied_beside_a_handler_that_runs_programs(
     (tmp_path / "more.rc").write_text("schedule2 = untied,5,5,remove_untied=\n")
     handlers: tuple[str, ...] = ("rm_data: execute=rm,-rf,$d.base_path=",)
 
-    def check_rtorrent(_settings: object, _config_dir: object) -> RTorrentCheck:
+    def check_rtorrent(_settings: object, _group: object) -> RTorrentCheck:
         return RTorrentCheck(url="scgi:///x", answers=True, version="0.9.8", erased_handlers=handlers)
 
     monkeypatch.setattr("pyrotorque_control.checks.report.check_rtorrent", check_rtorrent)

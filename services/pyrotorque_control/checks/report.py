@@ -13,6 +13,7 @@ from pyrotorque.configuration import Configuration
 from pyrotorque.errors import RTorrentError, UserError
 from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.recognition import SHARED_ADVICE, shared_text
 from pyrotorque.settings import Report, SettingsProblems, layout_of
 from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, QueueSettings, Settings, WatchSettings
 from pyrotorque.supervisord.validation import check_conf
@@ -84,7 +85,7 @@ def check_group(group: Group, paths: Sequence[Path] = ()) -> CheckReport:
         problems = (*error.problems, *(each for each in conf.problems if each not in error.problems))
         return CheckReport(config_dir=str(group.config_dir), good=False, problems=tuple(map(str, problems)))
     now = time.time()
-    rtorrent = check_rtorrent(found.settings, group.config_dir)
+    rtorrent = check_rtorrent(found.settings, group)
     failing = (*rtorrent.unknown, *_watch_problems(found, rtorrent))
     return CheckReport(
         config_dir=str(group.config_dir),
@@ -128,6 +129,8 @@ def _warnings(found: Configuration, config_dir: Path, rtorrent: RTorrentCheck) -
     for folder in found.layout.obstructed():
         yield f"{printable(str(folder))} is a file where the group needs a folder: rename or remove it"
     home = home_folder() or NO_HOME
+    if rtorrent.shared_with:
+        yield f"{shared_text(rtorrent.shared_with)}; {SHARED_ADVICE}"
     yield from overlapping_schedules(found.settings, home)
     yield from unsafe_shell_commands(found.settings, home)
     yield from placement_warnings(found.settings, found.layout)

@@ -12,6 +12,8 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import QueueSettings, Settings, WatchSettings
 from pyrotorque.suggestions import suggestion
 from pyrotorque.text import printable
+from pyrotorque_control.checks.other_groups import sharing_groups
+from pyrotorque_control.group import Group
 
 OPEN_LOCAL: Final = "network.scgi.open_local = (cat,(session.path),rpc.socket)"
 # Each hook of the include: its event, the endings of its key in this and earlier includes, and what is lost without it.
@@ -42,9 +44,11 @@ class RTorrentCheck(msgspec.Struct, frozen=True, kw_only=True):
     accepts_deprecated: bool = False
     erased_handlers: tuple[str, ...] = ()
     """Programs that it runs for each item that is erased."""
+    shared_with: tuple[str, ...] = ()
+    """Other groups that start and remove its items, by their configuration directories."""
 
 
-def check_rtorrent(settings: Settings, config_dir: Path) -> RTorrentCheck:
+def check_rtorrent(settings: Settings, group: Group) -> RTorrentCheck:
     """Query the configured rTorrent; that it does not answer is not an error of the configuration."""
     rtorrent = settings.rtorrent
     if rtorrent.url is None:
@@ -53,8 +57,9 @@ def check_rtorrent(settings: Settings, config_dir: Path) -> RTorrentCheck:
     try:
         identity = client.identity()
         deprecated = client.known("method.use_deprecated") and client.call("method.use_deprecated") == 1
-        unknown = tuple(unknown_names(client, settings, config_dir))
+        unknown = tuple(unknown_names(client, settings, group.config_dir))
         handlers = foreign_erased_handlers(client)
+        shared_with = sharing_groups(client, group) if settings.changes_items else ()
     except RTorrentError as error:
         return RTorrentCheck(url=rtorrent.url, origin=rtorrent.origin, problem=str(error))
     return RTorrentCheck(
@@ -66,6 +71,7 @@ def check_rtorrent(settings: Settings, config_dir: Path) -> RTorrentCheck:
         unknown=unknown,
         lacks=tuple(missing_hooks(client)),
         accepts_deprecated=deprecated,
+        shared_with=shared_with,
         erased_handlers=tuple(f"{name}: {text}" for name, text in handlers.items()),
     )
 

@@ -71,6 +71,7 @@ _PLURALS: Final = {
 }
 PROBLEM_TITLES: Final[dict[str, str]] = {
     "rtorrent changed": "Another rTorrent answers",
+    "rtorrent shared": "Two groups use one rTorrent",
     "metafile ambiguous": "A torrent was loaded without its settings",
     "metafile waits": "A metafile cannot be loaded yet",
     "metafile kept": "A metafile stays where it is",
@@ -88,6 +89,7 @@ PROBLEM_TITLES: Final[dict[str, str]] = {
 }
 PROBLEM_ENDS: Final[dict[str, str]] = {
     "rtorrent changed": "The known rTorrent is back",
+    "rtorrent shared": "The other group has ended",
     "watch.ini wrong": "A watch.ini is valid again",
     "root missing": "A watched folder is there again",
     "configuration wrong": "The configuration is valid again",

@@ -6,7 +6,7 @@ records the result in `state/rtorrent.json`. All others ask a `SessionGate`, whi
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -35,6 +35,10 @@ LOADING_SECONDS: Final = 600.0
 STAYS_SECONDS: Final = 24 * 3600.0
 # How long a gate waits for the scheduler to compare the items of a restarted rTorrent.
 _COMPARED_WITHIN: Final = 60.0
+SHARED_ADVICE: Final = (
+    "both start and remove its items, so neither can keep its limits: stop one of them (`pyrotorque --config-dir "
+    "DIRECTORY --stop`), or give it an rTorrent of its own (`scgi_url` in its torque.ini)"
+)
 
 
 class SessionFacts(msgspec.Struct, frozen=True):
@@ -68,12 +72,14 @@ class KnownSession(msgspec.Struct, frozen=True):
     """The record: the rTorrent that is known, and the other one that answers now, if so.
 
     `group` identifies the database that has the known items. `era` grows when these are replaced without events.
+    `shared_with`: other groups that change its items.
     """
 
     facts: SessionFacts
     group: str
     era: int = 0
     held: HeldSession | None = None
+    shared_with: tuple[str, ...] = ()
 
 
 class Recognition(Enum):
@@ -184,6 +190,11 @@ def read_facts(rtorrent: RTorrent, identity: Identity, session: Session, group: 
 
 def _is_current(known: KnownSession, mark: SessionMark) -> bool:
     return mark.name == known.facts.mark and mark.generation(known.group) >= known.facts.generation
+
+
+def shared_text(groups: Sequence[str]) -> str:
+    """One sentence about the groups of `KnownSession.shared_with`."""
+    return f"another group uses this rTorrent, too: {', '.join(groups)}"
 
 
 def encode_record(record: KnownSession) -> bytes:

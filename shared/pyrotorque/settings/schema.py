@@ -239,6 +239,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.log_levels.get(service, self.log_level)
 
     @property
+    def changes_items(self) -> bool:
+        """Whether the group loads, starts or changes items by itself, and does not only measure or try."""
+        jobs = (*self.active_jobs(QueueSettings), *self.active_jobs(WatchSettings), *self.active_jobs(CustomSettings))
+        return not self.only and not all(job.dry_run for job in jobs)
+
+    @property
     def optional_services(self) -> tuple[str, ...]:
         """The services that this configuration has beside those of each group."""
         wanted = {"panel": self.panel.active, "fleet": bool(self.fleet.servers)}
