@@ -24,7 +24,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 packages:       ## install missing Debian packages that the tests need, and other versions beside them
 	@sh tests/packages.sh rtorrent promtool prometheus nats-server opentracker nginx openssl patchelf mergerfs bindfs chromium zsh fish
-	@sh tests/packages.sh linux.uml || echo "without it, real quotas are not tested" >&2
+	@sh tests/newer_programs.sh user-mode-linux || echo "without it, real quotas are not tested" >&2
 	@$(if $(RTORRENT),,sh tests/newer_programs.sh rtorrent)
 	@sh tests/newer_programs.sh prometheus
 	@sh tests/newer_programs.sh nats-server
@@ -87,4 +87,4 @@ dist: $(VENV)/ready ## build wheel and sdist in dist/
 	$(BIN)/python -m build
 
 clean:          ## remove environments and caches
-	rm -rf .venv .venv-* .rtorrent .prometheus .nats-server .python dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .rtorrent .prometheus .nats-server .user-mode-linux .python dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

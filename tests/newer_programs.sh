@@ -1,5 +1,5 @@
 #!/bin/sh
-# newer_programs.sh rtorrent|prometheus|nats-server|python: a program of another Debian release beside the installed one, with all its
+# newer_programs.sh rtorrent|prometheus|nats-server|user-mode-linux|python: a program of another Debian release beside the installed one, with all its
 # libraries, in .PROGRAM/SUITE of this checkout. Changes nothing else on this machine. Prints nothing if it is there.
 #
 # Needs apt-get with Debian among its sources, dpkg-deb and patchelf.
@@ -91,6 +91,16 @@ nats-server)
     mv "$target/bin/part" "$target/bin/nats-server"
     runs "$target/bin/nats-server" --version || fail "the installed program does not run"
     ;;
+user-mode-linux)
+    # That of Debian 12 and 13 cannot run programs on processors with AVX-512.
+    target="$top/.user-mode-linux/$NEWER"
+    runs "$target/bin/linux.uml" --version && exit
+    unpack "$NEWER" user-mode-linux
+    cp "$target/root/usr/bin/linux.uml" "$target/bin/part"
+    relocate "$target/bin/part"
+    mv "$target/bin/part" "$target/bin/linux.uml"
+    runs "$target/bin/linux.uml" --version || fail "the installed program does not run"
+    ;;
 python)
     target="$top/.python/$NEWER"
     # Called by this path only: an environment made through a link would not find the standard library.
@@ -101,7 +111,7 @@ python)
     runs "$python" -c "import ssl, sqlite3, ctypes" || fail "the installed program does not run"
     ;;
 *)
-    echo "usage: newer_programs.sh rtorrent|prometheus|nats-server|python" >&2
+    echo "usage: newer_programs.sh rtorrent|prometheus|nats-server|user-mode-linux|python" >&2
     exit 64
     ;;
 esac

@@ -4,7 +4,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 missing=""
 for command in "$@"; do
     command -v "$command" >/dev/null 2>&1 && continue
-    case "$command" in promtool) package=prometheus ;; nginx) package=nginx-light ;; linux.uml) package=user-mode-linux ;; *) package="$command" ;; esac
+    case "$command" in promtool) package=prometheus ;; nginx) package=nginx-light ;; *) package="$command" ;; esac
     case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
 done
 [ -z "$missing" ] && exit 0

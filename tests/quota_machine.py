@@ -1,9 +1,9 @@
 """The first process of a User-mode Linux: sets real quotas on an ext4, and prints what the room is and what fits.
 
-Kernels of many machines have no quota format; this one (Debian's package user-mode-linux) loads it as a module. Its
+Kernels of many machines have no quota format; this one (Debian's package user-mode-linux) loads it from MODULES. Its
 root is the folder tree of the host, so the program under test is the one in this repository.
 
-    linux.uml root=/dev/root rootfstype=hostfs rw ubd0=IMAGE init=PYTHON -- quota_machine.py /mnt
+    linux.uml root=/dev/root rootfstype=hostfs rw ubd0=IMAGE init=PYTHON -- quota_machine.py /mnt MODULES
 """
 
 import ctypes
@@ -37,10 +37,9 @@ def call(number: int, *arguments: Any) -> None:
         raise OSError(code := ctypes.get_errno(), os.strerror(code))
 
 
-def load_format() -> None:
+def load_format(modules: Path) -> None:
     for name in ("quota_tree", "quota_v2"):
-        path = f"/usr/lib/uml/modules/{os.uname().release}/kernel/fs/quota/{name}.ko"
-        with open(path, "rb") as module:
+        with open(modules / os.uname().release / "kernel/fs/quota" / f"{name}.ko", "rb") as module:
             call(_FINIT_MODULE, module.fileno(), b"", 0)
 
 
@@ -93,8 +92,8 @@ def fill(path: Path) -> tuple[int, str]:
     return written, ""
 
 
-def measure(mount: Path) -> dict[str, Any]:
-    load_format()
+def measure(mount: Path, modules: Path) -> dict[str, Any]:
+    load_format(modules)
     found: dict[str, Any] = {}
     subprocess.run(["mount", "-t", "ext4", "-o", "usrquota,grpquota,prjquota", "/dev/ubda", mount], check=True)
     for kind, (name, number) in enumerate((("user", USER), ("group", GROUP), ("project", PROJECT))):
@@ -114,7 +113,7 @@ def measure(mount: Path) -> dict[str, Any]:
 def main() -> None:
     try:
         subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=False)
-        answer = measure(Path(sys.argv[1]))
+        answer = measure(Path(sys.argv[1]), Path(sys.argv[2]))
     except BaseException as error:
         traceback.print_exc()
         answer = {"error": repr(error)}

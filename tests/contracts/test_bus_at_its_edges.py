@@ -49,10 +49,12 @@ def erased(name: str) -> TorrentErased:
 
 
 def test_a_wait_ends_at_once_for_a_wake_from_anywhere(bus: Bus) -> None:
-    threading.Timer(0.05, bus.wake).start()
+    timer = threading.Timer(0.05, bus.wake)
+    timer.start()
     began = time.monotonic()
     assert not bus.wait(5.0)
     assert time.monotonic() - began < bound(1.0)
+    timer.join()
 
 
 def test_a_wait_ends_at_once_for_a_signal_whose_handler_wakes(bus: Bus) -> None:
@@ -60,12 +62,14 @@ def test_a_wait_ends_at_once_for_a_signal_whose_handler_wakes(bus: Bus) -> None:
         bus.wake()
 
     before = signal.signal(signal.SIGUSR1, on_signal)
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
     try:
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        timer.start()
         began = time.monotonic()
         bus.wait(5.0)
         assert time.monotonic() - began < bound(1.0)
     finally:
+        timer.join()
         signal.signal(signal.SIGUSR1, before)
 
 

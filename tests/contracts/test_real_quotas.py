@@ -17,7 +17,7 @@ import pytest
 from demo.group import REPOSITORY
 
 pytestmark = pytest.mark.timeout(180)
-PROGRAMS = ("linux.uml", "mkfs.ext4")
+UML = max(REPOSITORY.glob(".user-mode-linux/*/bin/linux.uml"), default=None)
 _BLOCK = 4096
 
 
@@ -29,15 +29,16 @@ def missing() -> str:
     """Why no User-mode Linux can be started here; empty if it can."""
     if platform.machine() != "x86_64":
         return "User-mode Linux is for x86-64"
-    programs = [name for name in PROGRAMS if not shutil.which(name, path=search_path())]
-    return f"missing: {', '.join(programs)} (Debian: user-mode-linux, e2fsprogs)" if programs else ""
+    if UML is None:
+        return "missing: linux.uml, which `make packages` installs"
+    return "" if shutil.which("mkfs.ext4", path=search_path()) else "missing: mkfs.ext4 (Debian: e2fsprogs)"
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What a user of that machine had for room, and could write, under each kind of quota."""
-    if reason := missing():
-        pytest.skip(f"REAL QUOTAS ARE NOT TESTED: {reason}")
+    if UML is None or missing():
+        pytest.skip(f"REAL QUOTAS ARE NOT TESTED: {missing()}")
     folder = tmp_path_factory.mktemp("machine")
     image = folder / "image"
     with image.open("wb") as file:
@@ -46,10 +47,11 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
     environment = {**os.environ, "TMPDIR": str(folder), "HOME": str(folder), "PATH": search_path()}
     options = ["-q", "-F", "-O", "quota,project", "-E", "quotatype=usrquota:grpquota:prjquota"]
     subprocess.run(["mkfs.ext4", *options, str(image)], check=True, env=environment)
+    modules = REPOSITORY / UML.parents[1] / "root/usr/lib/uml/modules"
     words = [
-        *("linux.uml", "mem=256M", "root=/dev/root", "rootfstype=hostfs", "rw", f"ubd0={image}"),
+        *(str(UML), "mem=256M", "root=/dev/root", "rootfstype=hostfs", "rw", f"ubd0={image}"),
         *(f"init={sys.executable}", "con=null", "con0=fd:0,fd:1", "quiet"),
-        *("--", str(REPOSITORY / "tests/quota_machine.py"), "/mnt"),
+        *("--", str(REPOSITORY / "tests/quota_machine.py"), "/mnt", str(modules)),
     ]
     done = subprocess.run(
         words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=150,

@@ -589,17 +589,20 @@ def test_a_burst_during_which_rtorrent_stalls_is_published_once(
     """A row that becomes due before the result of its last check is recorded is not checked a second time."""
     paths = [root / f"{number}.torrent" for number in range(100)]
     infos = [drop(path) for path in paths]
-    multicall = RTorrent.multicall
+    multicall, timers = RTorrent.multicall, list[threading.Timer]()
 
     def slow(self: RTorrent, *args: Any, **named: Any) -> Any:
         answers = multicall(self, *args, **named)
         if str(named.get("label")).startswith("load"):
             os.kill(rtorrent.pid, signal.SIGSTOP)
-            threading.Timer(0.35, os.kill, (rtorrent.pid, signal.SIGCONT)).start()
+            timers.append(threading.Timer(0.35, os.kill, (rtorrent.pid, signal.SIGCONT)))
+            timers[-1].start()
         return answers
 
     monkeypatch.setattr(RTorrent, "multicall", slow)
     watching.until(visible(watching, *paths), 60)
+    for timer in timers:
+        timer.join()
     assert sorted(event.info_hash for event in watching.loaded) == sorted(infos)
 
 
