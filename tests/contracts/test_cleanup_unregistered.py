@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(120)
 class Tracker:
     """Answers announces with success, with the reason of failure set for a torrent, or with a status."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.reasons: dict[str, str] = {}
         self.status = 200
         self.stopped: list[str] = []
@@ -50,8 +50,8 @@ class Tracker:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/announce"
+        self._server = ThreadingHTTPServer((host, 0), Handler)
+        self.url = f"http://{host}:{self._server.server_port}/announce"
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -64,6 +64,14 @@ class Tracker:
 @pytest.fixture
 def tracker() -> Generator[Tracker]:
     found = Tracker()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def other_site() -> Generator[Tracker]:
+    """A tracker with another host."""
+    found = Tracker("127.0.0.2")
     yield found
     found.close()
 
@@ -116,6 +124,33 @@ def test_one_unregistered_item_goes_while_the_tracker_answers_for_others(scene: 
     scene.job(**SETTINGS).run()
     assert not scene.has(one)
     assert scene.seeds(other)
+
+
+def test_the_answer_of_another_tracker_does_not_prove_that_this_one_is_alive(
+    scene: CleanupScene, tracker: Tracker, other_site: Tracker
+) -> None:
+    """The other item has both: this one fails for it, and only the second one has answered."""
+    one = add(scene, tracker, "One")
+    metafile = make_metafile("Both", content=scene.write("Both"), announce=tracker.url)
+    both = info_hash(metafile)
+    tracker.reasons = dict.fromkeys((one, both), "Unregistered torrent")
+    announce(scene, one)
+    scene.job(**SETTINGS).run()
+
+    def successes() -> list[int]:
+        rows = scene.client.call("t.multicall", both, "", "t.success_counter=")
+        assert isinstance(rows, list)
+        return [int(str(row[0])) for row in rows if isinstance(row, list)]
+
+    before = int(time.time())
+    eventually(lambda: int(time.time()) > before, why="rTorrent's times are whole seconds")
+    scene.client.call("load.raw_start", "", metafile, f'd.tracker.insert=1,"{other_site.url}"')
+    eventually(lambda: scene.seeds(both) and successes()[1] > 0, 30, why="the second tracker has it")
+    assert successes()[0] == 0
+    kept = scene.job(**SETTINGS).preview().plan.kept
+    assert kept[one].text == "no other item of 127.0.0.1 had a success since"
+    scene.job(**SETTINGS).run()
+    assert scene.has(one)
 
 
 def test_an_outage_and_everything_at_once_remove_nothing(scene: CleanupScene, tracker: Tracker) -> None:

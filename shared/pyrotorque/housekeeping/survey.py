@@ -28,10 +28,11 @@ from pyrotorque.items import Item
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.file_values import items_in_call
+from pyrotorque.trackers import domain
 
 log = logging.getLogger(__name__)
 
-_SUCCESSES: Final = ("t.is_enabled=", "t.success_counter=", "t.success_time_last=")
+_SUCCESSES: Final = ("t.url=", "t.is_enabled=", "t.success_counter=", "t.success_time_last=")
 _FIELDS: Final = frozenset(("name", "ratio", "alias", "size"))
 
 
@@ -97,6 +98,8 @@ class Surveyor:
     moving: Callable[[], Collection[str]]
     """The items whose data a mover of this group is moving."""
     clock: OwnClock
+    alias_of: Callable[[str], str] = domain
+    """The alias of an announce address."""
     _verdicts: DataVerdicts = field(default_factory=DataVerdicts)
 
     def survey(self, state: CleanupState, before: Activity) -> Survey:
@@ -184,7 +187,10 @@ class Surveyor:
         )
 
     def _tracker_successes(self, found: Sequence[Item]) -> dict[str, float]:
-        """When a tracker last answered for an item that the condition does not choose, by alias."""
+        """When a tracker last answered for an item that the condition does not choose, by alias.
+
+        Such an item may have further trackers, or DHT, whose answers say nothing about the one of that alias.
+        """
         chosen = {str(item["hash"]) for item in found}
         aliases = {str(item["alias"]) for item in found}
         others = [item for item in self.source.items("", ("alias",)) if str(item["alias"]) in aliases]
@@ -196,12 +202,12 @@ class Surveyor:
             batch = wanted[at : at + number]
             answers = self.rtorrent.multicall([("t.multicall", (each, "", *_SUCCESSES)) for each in batch])
             for info_hash, rows in zip(batch, answers, strict=True):
-                times = [
-                    float(str(row[2])) if row[0] and row[1] else 0.0
-                    for row in (rows if isinstance(rows, list) else ())
-                    if isinstance(row, list)
-                ]
                 alias = hashes[info_hash]
+                times = [
+                    float(str(row[3]))
+                    for row in (rows if isinstance(rows, list) else ())
+                    if isinstance(row, list) and row[1] and row[2] and self.alias_of(str(row[0])) == alias
+                ]
                 latest[alias] = max(latest.get(alias, 0.0), *times, 0.0)
         return latest
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.errors import PyrotorqueError, RemovalRefused, UserError
+from pyrotorque.fields import configured
 from pyrotorque.fields.field import Field, Rows
 from pyrotorque.fields.table import FIELDS
 from pyrotorque.housekeeping import quarantine
@@ -152,7 +153,18 @@ class CleanupFacts(HousekeepingJob):
     def surveyor(self) -> Surveyor:
         settings = self.settings
         rules = DataRules(settings.below, self.private, settings.quarantine, settings.shared, settings.linked)
-        return Surveyor(self, self.rtorrent, self.reader, settings, self.conditions, rules, self._moving, self.clock)
+        alias = configured(self._context.aliases)["alias"]
+        return Surveyor(
+            self,
+            self.rtorrent,
+            self.reader,
+            settings,
+            self.conditions,
+            rules,
+            self._moving,
+            self.clock,
+            lambda url: str(alias.convert(((url, "1"),))),
+        )
 
     @cached_property
     def _table(self) -> Mapping[str, Field]:
