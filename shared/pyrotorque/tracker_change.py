@@ -30,17 +30,17 @@ _RESUME: Final = b".libtorrent_resume"
 
 @dataclass(frozen=True, slots=True)
 class TrackerChange:
-    """A tracker of an item and its new address; `number` is its place in the item's list."""
+    """An address of an item, under which it may have several trackers, and its new address."""
 
     info_hash: str
     name: str
-    number: int
     group: int
     old: str
     new: str
     is_added: bool
     """Whether the item has the new address already."""
-    new_number: int = -1
+    is_used: bool
+    """Whether a tracker with the old address is enabled."""
 
     @property
     def shown(self) -> str:
@@ -71,7 +71,10 @@ def check_texts(old: str, new: str) -> None:
 
 
 def find_changes(rtorrent: RTorrent, old: str, new: str) -> list[TrackerChange]:
-    """The enabled trackers of all items whose address contains `old`. Raises UserError and RTorrentError."""
+    """All items whose trackers have an address that contains `old`. Raises UserError and RTorrentError.
+
+    Where all of these are disabled, by this command or by their owner, nothing is to be changed: `is_used` is false.
+    """
     check_texts(old, new)
     names = {row[0]: row[1] for row in rtorrent.rows("main", ["d.hash=", "d.name="])}
     hashes = list(names)
@@ -92,13 +95,17 @@ def find_changes(rtorrent: RTorrent, old: str, new: str) -> list[TrackerChange]:
 def _of_item(
     info_hash: str, name: str, trackers: list[tuple[str, bool, int]], old: str, new: str
 ) -> Iterator[TrackerChange]:
-    places = {url: number for number, (url, _, _) in enumerate(trackers)}
-    for number, (url, enabled, group) in enumerate(trackers):
+    addresses = list(dict.fromkeys(url for url, _, _ in trackers))
+    for url in addresses:
         wanted = _replaced(url, old, new)
-        if enabled and wanted != url:
-            if urlsplit(wanted).scheme not in _SCHEMES or not urlsplit(wanted).hostname:
-                raise UserError(f"the new address is not one of a tracker ({', '.join(_SCHEMES)})")
-            yield TrackerChange(info_hash, name, number, group, url, wanted, wanted in places, places.get(wanted, -1))
+        if wanted == url:
+            continue
+        if urlsplit(wanted).scheme not in _SCHEMES or not urlsplit(wanted).hostname:
+            raise UserError(f"the new address is not one of a tracker ({', '.join(_SCHEMES)})")
+        # The session has one state for each address, whatever the number of its trackers.
+        same = [(enabled, group) for each, enabled, group in trackers if each == url]
+        is_used, group = any(enabled for enabled, _ in same), same[0][1]
+        yield TrackerChange(info_hash, name, group, url, wanted, wanted in addresses, is_used)
 
 
 def _replaced(url: str, old: str, new: str) -> str:
@@ -121,7 +128,7 @@ def _with_key(text: str, old: str, new: str) -> str:
 
 
 def apply_change(rtorrent: RTorrent, session: Session, change: TrackerChange) -> bool | None:
-    """Change one tracker; whether it is saved, None where the session cannot be seen.
+    """Change all trackers with one address; whether that is saved, None where the session cannot be seen.
 
     The old address is disabled only when the new one is there. Raises RTorrentError.
     """
@@ -132,8 +139,9 @@ def apply_change(rtorrent: RTorrent, session: Session, change: TrackerChange) ->
     urls = [str(row[0]) for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
     if change.new not in urls or change.old not in urls:
         raise RTorrentFault(f"rTorrent has not added the new address of {hidden(change.new)}")
-    rtorrent.call("t.is_enabled.set", f"{info_hash}:t{urls.index(change.new)}", 1)
-    rtorrent.call("t.is_enabled.set", f"{info_hash}:t{urls.index(change.old)}", 0)
+    for address, is_enabled in ((change.new, 1), (change.old, 0)):
+        for number in (number for number, url in enumerate(urls) if url == address):
+            rtorrent.call("t.is_enabled.set", f"{info_hash}:t{number}", is_enabled)
     session.locate(rtorrent, rtorrent.identity())
     end = time.monotonic() + _SAVED_WITHIN
     rtorrent.call("d.save_full_session", info_hash)

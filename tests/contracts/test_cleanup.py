@@ -14,6 +14,7 @@ from pyrotorque.housekeeping import quarantine
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.housekeeping.restore import restore
 from pyrotorque.rtorrent.session import Session
+from pyrotorque.tracker_change import apply_change, find_changes
 from tests.cleaning import SILENT, CleanupScene
 from tests.waiting import eventually
 
@@ -281,6 +282,32 @@ def test_a_restored_item_is_as_it_was(scene: CleanupScene, files: tuple[str, ...
     scene.running.kill()
     scene.running.start()
     eventually(lambda: scene.seeds(one), 20, why="after a restart")
+
+
+def test_a_restored_item_has_its_trackers_and_deselected_files(scene: CleanupScene) -> None:
+    """Not those of its metafile: a replaced key would be back, and what its owner did not want be downloaded."""
+    new = "http://127.0.0.1:1/new/announce"
+    one = scene.item("One", ("a", "b"), start=False)
+    scene.client.call("f.priority.set", f"{one}:f1", 0)
+    scene.client.call("d.update_priorities", one)
+    scene.client.call("d.tracker.insert", one, "0", new)
+    scene.client.call("t.is_enabled.set", f"{one}:t0", 0)
+    scene.client.call("d.start", one)
+    eventually(lambda: scene.seeds(one), 20)
+    (change,) = find_changes(scene.client, new, new.replace("new", "newer"))
+    assert apply_change(scene.client, Session(), change)
+
+    def state() -> list[object]:
+        calls = [("t.multicall", (one, "", "t.url=", "t.is_enabled=")), ("f.multicall", (one, "", "f.priority="))]
+        return list(scene.client.multicall(calls))
+
+    before = state()
+    assert before == [[[SILENT, 0], [new, 0], [new.replace("new", "newer"), 1]], [[1], [0]]]
+    scene.job(data="quarantine", condition="hash=" + one).run()
+    assert not scene.has(one)
+    restore(scene.client, entry_of(scene, one))
+    assert state() == before
+    eventually(lambda: scene.client.call("d.is_active", one) == 1, 20)
 
 
 def test_a_restore_never_replaces_a_file(scene: CleanupScene) -> None:

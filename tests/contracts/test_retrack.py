@@ -1,6 +1,7 @@
 """`pyrotorque retrack` on a real rTorrent: every item with the key changes, durably, and no key is shown."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,57 @@ def test_all_items_with_the_key_get_the_new_one(
         rtorrent.kill()
         rtorrent.start()
         eventually(lambda: len(client.rows("main", ["d.hash="])) == 4, 20)
-    assert command("retrack", OLD, NEW, "--apply").out == "0 items with this address or key\n"
+    again = command("retrack", OLD, NEW, "--apply")
+    assert again.out == "0 items to change\ndisabled in 3 items, beside the new one\n"
+    assert command("retrack", "no-such-key", NEW).out == "0 items with this address or key\n"
+
+
+def test_a_disabled_tracker_is_counted_and_stays_as_it_is(
+    rtorrent: PrivateRTorrent, client: RTorrent, short_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = Command(short_folder / "config", capsys).configured(f"[TORQUE]\nscgi_url = {rtorrent.url}\n")
+    old = f"http://127.0.0.1:1/{OLD}/announce"
+    files = [make_metafile(f"item-{number}", announce=old) for number in range(2)]
+    hashes = [info_hash(metafile) for metafile in files]
+    for metafile in files:
+        client.call("load.raw", "", metafile)
+    eventually(lambda: len(client.rows("main", ["d.hash="])) == 2, 20)
+    client.call("t.is_enabled.set", f"{hashes[1]}:t0", 0)
+    assert command("retrack", OLD, NEW).out.splitlines()[1:] == [
+        "1 item: http://127.0.0.1/… -> http://127.0.0.1/… (1)",
+        "disabled in 1 item, and not changed there",
+        "nothing was changed; repeat it with --apply",
+    ]
+    assert '"state":"disabled"' in command("retrack", OLD, NEW, "--json").out.splitlines()[1]
+    assert command("retrack", OLD, NEW, "--apply").code == 0
+    assert enabled(client, hashes[1]) == {old: 0}
+    client.call("t.is_enabled.set", f"{hashes[0]}:t1", 0)
+    assert command("retrack", NEW, OLD).out == "0 items to change\ndisabled in 1 item, beside the new one\n"
+
+
+def test_each_tier_with_the_address_changes_durably(
+    rtorrent: PrivateRTorrent, client: RTorrent, short_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same address in two tiers, in the query and as the password of others; a different one stays."""
+    command = Command(short_folder / "config", capsys).configured(f"[TORQUE]\nscgi_url = {rtorrent.url}\n")
+    urls = ["http://127.0.0.1:1/{}/announce", "https://127.0.0.1:2/announce.php?a={};k={}", "http://u:{}@127.0.0.1:3/a"]
+    old, new = ([url.replace("{}", key) for url in urls] for key in (OLD, NEW))
+    other = "http://127.0.0.1:4/other/announce"
+    tiers: dict[str, Any] = {"announce-list": [[old[0], other], [old[0]], [old[1]], [old[2]]]}
+    metafile = make_metafile("item", announce=old[0], **tiers)
+    found = info_hash(metafile)
+    client.call("load.raw", "", metafile)
+    eventually(lambda: len(client.rows("main", ["d.hash="])) == 1, 20)
+    assert command("retrack", OLD, NEW, "--apply").code == 0
+    for _ in range(2):
+        rows = client.call("t.multicall", found, "", "t.url=", "t.is_enabled=")
+        assert isinstance(rows, list)
+        assert sorted((row[0], row[1]) for row in rows if isinstance(row, list)) == sorted(
+            [*((url, 1) for url in (*new, other)), *((url, 0) for url in (old[0], *old))]
+        )
+        rtorrent.kill()
+        rtorrent.start()
+        eventually(lambda: len(client.rows("main", ["d.hash="])) == 1, 20)
 
 
 def test_an_address_is_replaced_only_as_a_whole(

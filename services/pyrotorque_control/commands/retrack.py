@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -37,6 +38,7 @@ def command(group: Group, old: str | None, new: str | None, from_stdin: bool, is
       pyrotorque retrack --stdin < keys    other users do not see them
 
     Addresses are shown without their paths, which may contain keys. The metafile in the session keeps the old address.
+    A tracker that is disabled is not changed, and counted.
     """
     from pyrotorque.rtorrent.session import Session
     from pyrotorque.tracker_change import find_changes
@@ -47,7 +49,8 @@ def command(group: Group, old: str | None, new: str | None, from_stdin: bool, is
     if not old or not new:
         raise CommandError("the old and the new address or key are needed", EX_USAGE)
     rtorrent = rtorrent_of(settings_of(group))
-    changes = find_changes(rtorrent, old, new)
+    found = find_changes(rtorrent, old, new)
+    changes = [each for each in found if each.is_used]
     session, failed = Session(), 0
     with ShownProgress(group.layout.run_dir, "retrack", len(changes) if is_applied else 0) as progress:
         for change in changes:
@@ -55,17 +58,38 @@ def command(group: Group, old: str | None, new: str | None, from_stdin: bool, is
             if is_applied:
                 state, has_failed = _applied(rtorrent, session, change)
                 failed += has_failed
-            shown = {"hash": change.info_hash, "name": printable(change.name), "change": change.shown,
-                     "state": state}  # fmt: skip
-            progress.echo(terminal.json_line(shown) if as_json else f"{state}: {shown['name']}  {shown['change']}")
+            progress.echo(_line(change, state, as_json))
             progress.advance()
-    if not as_json:
-        items = counted(len({change.info_hash for change in changes}), "item")
-        hosts = ", ".join(f"{text} ({number})" for text, number in Counter(each.shown for each in changes).items())
-        click.echo(f"{items}{f': {hosts}' if hosts else ' with this address or key'}")
-        if changes and not is_applied:
-            click.echo("nothing was changed; repeat it with --apply")
+    disabled = [each for each in found if not each.is_used]
+    if as_json:
+        for change in disabled:
+            click.echo(_line(change, "disabled", as_json))
+        return EX_TEMPFAIL if failed else EX_OK
+    click.echo("\n".join(_summary(changes, disabled)))
+    if changes and not is_applied:
+        click.echo("nothing was changed; repeat it with --apply")
     return EX_TEMPFAIL if failed else EX_OK
+
+
+def _line(change: "TrackerChange", state: str, as_json: bool) -> str:
+    name = printable(change.name)
+    if not as_json:
+        return f"{state}: {name}  {change.shown}"
+    return terminal.json_line({"hash": change.info_hash, "name": name, "change": change.shown, "state": state})
+
+
+def _summary(changes: "Sequence[TrackerChange]", disabled: "Sequence[TrackerChange]") -> list[str]:
+    """How many items have the old address, and how many only in trackers that are disabled."""
+    changed = {each.info_hash for each in changes}
+    left = {each.info_hash: each.is_added for each in disabled if each.info_hash not in changed}
+    hosts = ", ".join(f"{text} ({number})" for text, number in Counter(each.shown for each in changes).items())
+    rest = f": {hosts}" if hosts else " to change" if left else " with this address or key"
+    lines = [f"{counted(len(changed), 'item')}{rest}"]
+    if new := sum(left.values()):
+        lines.append(f"disabled in {counted(new, 'item')}, beside the new one")
+    if old := len(left) - new:
+        lines.append(f"disabled in {counted(old, 'item')}, and not changed there")
+    return lines
 
 
 def _applied(rtorrent: "RTorrent", session: "Session", change: "TrackerChange") -> tuple[str, bool]:

@@ -15,6 +15,7 @@ from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.housekeeping.removed_item import is_in_folder, is_loaded
+from pyrotorque.housekeeping.restored_resume import set_resume_state
 from pyrotorque.linux.files import real_path
 from pyrotorque.long_work import WorkReport
 from pyrotorque.metafile.parser import dictionary
@@ -74,6 +75,7 @@ def restore(
         raise RemovalRefused(f"{removal.name} is in rTorrent, with another folder: erase it there first")
     else:
         _move_back(entry, limits, work)
+    set_resume_state(rtorrent, removal.info_hash, dictionary(saved.get(b".libtorrent_resume", b"")) or {})
     _set_attributes(rtorrent, removal.info_hash, attributes)
     wanted = removal.started if start is None else start
     rtorrent.call("d.start" if wanted else "d.check_hash", removal.info_hash)

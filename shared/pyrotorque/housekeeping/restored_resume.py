@@ -1,0 +1,45 @@
+"""Gives a restored item what rTorrent keeps in its resume data: trackers that were added or disabled, deselected files.
+
+Its metafile alone has none of this: a tracker that was replaced would be back, and deselected files be downloaded.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pyrotorque.rtorrent import RTorrent
+
+_NORMAL: Final = 1
+_CALLS_MAX: Final = 500
+"""Of one call, which rTorrent answers before it does anything else."""
+
+
+def set_resume_state(rtorrent: RTorrent, info_hash: str, resume: Mapping[bytes, object]) -> None:
+    """Repeat the state of trackers and the priorities of files; what is not in `resume` stays. Raises RTorrentError."""
+    trackers = resume.get(b"trackers")
+    if isinstance(trackers, dict):
+        _set_trackers(rtorrent, info_hash, {key: value for key, value in trackers.items() if isinstance(value, dict)})
+    saved = resume.get(b"files")
+    files: list[Any] = saved if isinstance(saved, list) else []
+    calls = [
+        ("f.priority.set", (f"{info_hash}:f{number}", priority))
+        for number, each in enumerate(files)
+        if isinstance(each, dict) and isinstance(priority := each.get(b"priority"), int) and priority != _NORMAL
+    ]
+    for at in range(0, len(calls), _CALLS_MAX):
+        rtorrent.multicall(calls[at : at + _CALLS_MAX])
+
+
+def _set_trackers(rtorrent: RTorrent, info_hash: str, saved: Mapping[bytes, Mapping[bytes, object]]) -> None:
+    known = _addresses(rtorrent, info_hash)
+    for url, state in saved.items():
+        if url not in known and state.get(b"extra_tracker") == 1:
+            rtorrent.call("d.tracker.insert", info_hash, str(state.get(b"group", 0)), url)
+    for number, url in enumerate(_addresses(rtorrent, info_hash)):
+        if (is_enabled := saved.get(url, {}).get(b"enabled")) in (0, 1):
+            rtorrent.call("t.is_enabled.set", f"{info_hash}:t{number}", is_enabled)
+
+
+def _addresses(rtorrent: RTorrent, info_hash: str) -> list[bytes]:
+    rows = rtorrent.call("t.multicall", info_hash, "", "t.url=")
+    texts = [str(row[0]) for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
+    return [text.encode("utf-8", "surrogateescape") for text in texts]
