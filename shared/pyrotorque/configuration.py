@@ -22,9 +22,9 @@ from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.local_time import zone_problem
+from pyrotorque.lost_settings import lost_settings
 from pyrotorque.options import Options, read_options, write_atomically
 from pyrotorque.settings import (
-    PACKAGED,
     LoadedSettings,
     Problem,
     Report,
@@ -33,7 +33,6 @@ from pyrotorque.settings import (
     layout_of,
     load,
 )
-from pyrotorque.settings.ini import read_ini
 from pyrotorque.settings.schema import RTorrentSettings, Settings
 from pyrotorque.settings.serialization import to_json
 from pyrotorque.stored_configuration import copy_file, keep_copy, last_good, stored_file
@@ -92,39 +91,11 @@ def read(config_dir: Path, options: Options, *, seek: bool = False, strict: bool
     (problems if strict else warnings).extend(failing(loaded))
     reported = {problem.key for problem in report.problems}
     report.problems.extend(problem for problem in problems if problem.key not in reported)
-    report.problems.extend(_lost_jobs(loaded))
+    reported = {problem.key for problem in report.problems if problem.key}
+    report.problems.extend(problem for problem in lost_settings(loaded) if problem.key not in reported)
     report.raise_if_any()
     settings = _with_address(loaded, seek=seek)
     return Configuration(settings, loaded.layout, options, (*loaded.warnings, *warnings))
-
-
-def _lost_jobs(loaded: LoadedSettings) -> Iterator[Problem]:
-    """A problem if the files set no job although jobs were active: torque.ini was emptied or truncated."""
-    if any(key.startswith("job.") and origin.file != PACKAGED for key, origin in loaded.origins.items()):
-        return
-    # The setting of the state folder may be lost as well.
-    layout = written_layout(loaded.layout.config_dir) or loaded.layout
-    stored = stored_file(layout)
-    before = last_good(layout) or last_good(loaded.layout)
-    witness = stored if before is not None else copy_file(layout)
-    active = {job.name for job in before.jobs if job.active} if before is not None else _jobs_in_copy(witness)
-    if lost := sorted(active - {job.name for job in loaded.settings.jobs if job.active}):
-        yield Problem(
-            "torque.ini", 0, "",
-            f"sets no job, but these are active in the last good configuration ({witness}): {', '.join(lost)}. "
-            f"Was the file truncated? {_copy_hint(layout)}To switch a job off, set job.NAME.active = False",
-        )  # fmt: skip
-
-
-def _jobs_in_copy(copy: Path) -> set[str]:
-    """The jobs that the copy of torque.ini sets: a witness if the stored configuration is lost as well."""
-    settings = read_ini(copy, Report()).get("torque", {}) if copy.exists() else {}
-    return {key.split(".")[1] for key in settings if key.startswith("job.")}
-
-
-def _copy_hint(layout: Layout) -> str:
-    copy = copy_file(layout)
-    return f"Its last good content is in {copy}. " if copy.exists() else ""
 
 
 def _unreviewed_changes(layout: Layout) -> Iterator[Problem]:
@@ -195,7 +166,7 @@ def load_or_last_good(config_dir: Path) -> Configuration:
         return dataclasses.replace(found, warnings=(*found.warnings, *changes))
     try:
         loaded = load(config_dir, options)
-        problems = tuple(_lost_jobs(loaded))
+        problems = tuple(lost_settings(loaded))
     except SettingsError as error:
         return Configuration(stored, layout, options, broken=str(error))
     if problems:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent import RTorrent
 from pyrotorque_watcher.load import retries
 from tests.dropping import drop
 from tests.watching import Watching, job
@@ -111,3 +112,22 @@ def test_a_reported_watch_ini_that_is_corrected_or_removed_is_reported_as_over(
         check_unseen(watching)
         watching.until(lambda: [event for event, _ in lines][1:] == ["watch.ini valid"])
         assert " after " in lines[1][1]
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_watch_ini_that_was_emptied_holds_metafiles_until_it_is_restored_or_removed(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent, is_removed: bool
+) -> None:
+    first, second = root / "first.torrent", root / "second.torrent"
+    (root / "watch.ini").write_text("custom1 = films\n")
+    drop(first)
+    watching.until(lambda: watching.state(first) == "loaded")
+    (root / "watch.ini").write_bytes(b"")
+    drop(second)
+    failed(watching, second)
+    assert "is empty, and had settings" in watching.failed[0].reason
+    (root / "watch.ini").unlink() if is_removed else (root / "watch.ini").write_text("custom1 = films\n")
+    check_unseen(watching)
+    watching.until(lambda: watching.state(second) == "loaded")
+    labels = [row[0] for row in RTorrent(rtorrent.url).rows("main", ["d.custom1="])]
+    assert sorted(labels) == (["", "films"] if is_removed else ["films", "films"])

@@ -12,7 +12,7 @@ from pyrotorque.errors import SettingsError
 from pyrotorque.options import Options, read_options, write_options
 from pyrotorque.service.reload import ConfigurationWatch
 from pyrotorque.settings import SettingsProblems, digest_of, layout_of
-from pyrotorque.settings.schema import QueueSettings, RTorrentSettings, Settings
+from pyrotorque.settings.schema import QueueSettings, RTorrentSettings, Settings, WatchSettings
 from pyrotorque.supervisord import config
 
 GOOD = "[TORQUE]\nscgi_url = scgi:///nowhere/rt.sock\njob.queue.downloading_max = 3\n"
@@ -440,3 +440,43 @@ def test_so_is_one_of_a_custom_job(home: Path) -> None:
     with pytest.raises(SettingsProblems) as error:
         configuration.read(home, Options(), strict=True)
     assert error.value.problems == (warning,)
+
+
+def test_a_template_file_is_part_of_the_reviewed_configuration(home: Path, tmp_path: Path) -> None:
+    template = home / "templates" / "folder.txt"
+    template.parent.mkdir()
+    template.write_text("d.directory.set=/there\n")
+    tree = f"job.treewatch.active = True\njob.treewatch.path = {tmp_path}\njob.treewatch.cmd.folder = file:folder.txt\n"
+    write(home, ACTIVE + tree)
+    before = adopted(home)
+    assert watched(before.settings) == (("folder", "d.directory.set=/there"),)
+    for text in ("d.directory.se", "", " \n", None):
+        template.unlink() if text is None else template.write_text(text)
+        found = configuration.load_or_last_good(home)
+        assert watched(found.settings) == watched(before.settings)
+        assert found.broken or found.unreviewed
+        with pytest.raises(SettingsProblems, match=r"torque\.ini:7: job\.treewatch\.cmd\.folder: "):
+            configuration.read(home, Options())
+    template.write_text("print=1")
+    assert watched(configuration.load_or_last_good(home).settings) == watched(before.settings)
+    assert watched(adopted(home).settings) == (("folder", "print=1"),)
+
+
+def watched(settings: Settings) -> tuple[tuple[str, str], ...]:
+    return next(job.commands for job in settings.jobs if isinstance(job, WatchSettings) and job.active)
+
+
+def test_a_config_ini_that_lost_its_trackers_is_an_error_until_it_is_removed(home: Path) -> None:
+    write(home, ACTIVE)
+    file = home / "config.ini"
+    file.write_text("[ANNOUNCE]\nMine = http://tracker.example.org/announce\n")
+    before = adopted(home)
+    for text in ("", "# lost\n", "[ANNOUNCE]\n"):
+        file.write_text(text)
+        with pytest.raises(SettingsProblems, match=r"config\.ini: sets nothing.*tracker\.example\.org"):
+            configuration.read(home, Options())
+        assert configuration.load_or_last_good(home).settings.aliases == before.settings.aliases
+    file.write_text("[ANNOUNCE]\nOther = http://other.example.org/announce\n")
+    assert configuration.read(home, Options()).settings.aliases == {"other.example.org": "Other"}
+    file.unlink()
+    assert configuration.read(home, Options()).settings.aliases == {}

@@ -64,11 +64,18 @@ class WatchIniFiles:
         except OSError as error:
             raise _unreadable(path, error) from error
         if folder not in self._read or self._read[folder][0] != stamp:
-            self._read[folder] = (stamp, self._parsed(path))
+            self._read[folder] = (stamp, self._lost(path, folder) or self._parsed(path))
         content = self._read[folder][1]
         if isinstance(content, UserError):
             raise content
         return content
+
+    def _lost(self, path: bytes, folder: bytes) -> UserError | None:
+        """An editor or a full disk has emptied a file that had settings: what is loaded would lack them."""
+        before = self._read.get(folder)
+        if before is None or before[1] == _overrides() or os.stat(path).st_size:
+            return None
+        return UserError(f"{printable(path)} is empty, and had settings: restore them, or remove the file")
 
     def _parsed(self, path: bytes) -> "Overrides | UserError":
         try:
@@ -94,6 +101,12 @@ class WatchIniFiles:
         if parsed.on_loaded == "move" and not self._can_move:
             raise UserError(f"{shown}: on_loaded: move requires the setting loaded_path of the job")
         return parsed
+
+
+def _overrides() -> "Overrides":
+    from pyrotorque.watchini import Overrides
+
+    return Overrides()
 
 
 def _stamp(*found: os.stat_result) -> _Stamp:

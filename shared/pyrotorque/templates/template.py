@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 from pyrotorque.errors import TemplateError
-from pyrotorque.home import expand_home
+from pyrotorque.template_files import FILE, SOURCE_MAX, read_template
 from pyrotorque.templates.functions import TEXT_MAX
 from pyrotorque.templates.syntax import (
     Assignment,
@@ -25,7 +25,6 @@ from pyrotorque.templates.syntax import (
 from pyrotorque.text import printable
 
 _TURNS_MAX: Final = 10_000
-_SOURCE_MAX: Final = 65_536
 _SHAPES_MAX: Final = 256
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Constants and operators of Jinja2, which are not names.
@@ -107,27 +106,13 @@ def compile_template(text: str, *, templates: Path | None = None) -> Template:
     The additional `%%` of INI files was resolved before.
     """
     source = text.strip()
-    if source.startswith("file:"):
-        source = _load(source.removeprefix("file:").strip(), templates)
-    if len(source) > _SOURCE_MAX:
-        raise TemplateError(f"a template has {len(source)} characters, the limit is {_SOURCE_MAX}")
+    if source.startswith(FILE):
+        source = read_template(source, templates)
+    if len(source) > SOURCE_MAX:
+        raise TemplateError(f"a template has {len(source)} characters, the limit is {SOURCE_MAX}")
     if "\0" in source:
         raise TemplateError("a template contains a NUL byte")
     return Template(source, parse_template(source) if source.startswith("{{") else parse_fields(source))
-
-
-def _load(name: str, templates: Path | None) -> str:
-    path = expand_home(name)
-    if not path.is_absolute():
-        if templates is None:
-            raise TemplateError(f"file:{printable(name)}: there is no folder for templates here, use an absolute path")
-        path = templates / path
-    try:
-        with path.open("rb") as file:
-            data = file.read(_SOURCE_MAX * 4 + 1)
-    except OSError as error:
-        raise TemplateError(f"file:{printable(name)}: cannot read {printable(str(path))}: {error.strerror}") from error
-    return data.decode("utf-8", "surrogateescape").strip()
 
 
 def _compile(node: Expression | Assignment) -> tuple[Evaluate, frozenset[str]]:

@@ -1,0 +1,77 @@
+"""Finds files that configure nothing where something was configured: emptied, or cut off by a full disk.
+
+The witness is the last good configuration.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyrotorque.layout import Layout
+from pyrotorque.settings import PACKAGED, LoadedSettings, Problem, Report
+from pyrotorque.settings.ini import read_ini
+from pyrotorque.settings.schema import Settings, WatchSettings
+from pyrotorque.stored_configuration import copy_file, last_good, stored_file
+from pyrotorque.supervisord.config import written_layout
+from pyrotorque.template_files import FILE
+from pyrotorque.text import printable
+
+
+def lost_settings(loaded: LoadedSettings) -> Iterator[Problem]:
+    """Problems of files that configure nothing, where something was configured."""
+    yield from _lost_jobs(loaded)
+    before = last_good(written_layout(loaded.layout.config_dir) or loaded.layout)
+    if before is not None:
+        yield from _lost_templates(loaded, before)
+        yield from _lost_trackers(loaded, before)
+
+
+def _lost_jobs(loaded: LoadedSettings) -> Iterator[Problem]:
+    """A problem if the files set no job although jobs were active: torque.ini was emptied or truncated."""
+    if any(key.startswith("job.") and origin.file != PACKAGED for key, origin in loaded.origins.items()):
+        return
+    # The setting of the state folder may be lost as well.
+    layout = written_layout(loaded.layout.config_dir) or loaded.layout
+    stored = stored_file(layout)
+    before = last_good(layout) or last_good(loaded.layout)
+    witness = stored if before is not None else copy_file(layout)
+    active = {job.name for job in before.jobs if job.active} if before is not None else _jobs_in_copy(witness)
+    if lost := sorted(active - {job.name for job in loaded.settings.jobs if job.active}):
+        yield Problem(
+            "torque.ini", 0, "",
+            f"sets no job, but these are active in the last good configuration ({witness}): {', '.join(lost)}. "
+            f"Was the file truncated? {_copy_hint(layout)}To switch a job off, set job.NAME.active = False",
+        )  # fmt: skip
+
+
+def _lost_templates(loaded: LoadedSettings, before: Settings) -> Iterator[Problem]:
+    had = {(job.name, key): text for job in before.jobs if isinstance(job, WatchSettings) for key, text in job.commands}
+    for job in loaded.settings.active_jobs(WatchSettings):
+        for key, text in job.commands:
+            if text.startswith(FILE) and not had.get((job.name, key), FILE).startswith(FILE):
+                yield loaded.problem(
+                    f"job.{job.name}.cmd.{key}",
+                    f"{printable(text)} has no text any more: its last good text is in {stored_file(loaded.layout)}",
+                )
+
+
+def _lost_trackers(loaded: LoadedSettings, before: Settings) -> Iterator[Problem]:
+    """config.ini is there and sets nothing. To do without it, its owner removes it."""
+    file = loaded.layout.config_dir / "config.ini"
+    lost = before.aliases.keys() - loaded.settings.aliases.keys()
+    if lost and file.exists() and not any(read_ini(file, Report()).values()):
+        yield Problem(
+            file.name, 0, "",
+            f"sets nothing, but the last good configuration ({stored_file(loaded.layout)}) has trackers in [ANNOUNCE]: "
+            f"{', '.join(map(printable, sorted(lost)))}. Was the file truncated? To do without it, remove it",
+        )  # fmt: skip
+
+
+def _jobs_in_copy(copy: Path) -> set[str]:
+    """The jobs that the copy of torque.ini sets: a witness if the stored configuration is lost as well."""
+    settings = read_ini(copy, Report()).get("torque", {}) if copy.exists() else {}
+    return {key.split(".")[1] for key in settings if key.startswith("job.")}
+
+
+def _copy_hint(layout: Layout) -> str:
+    copy = copy_file(layout)
+    return f"Its last good content is in {copy}. " if copy.exists() else ""
