@@ -98,3 +98,26 @@ def test_space_is_freed_until_there_is_enough(claims: Claims) -> None:
     assert (found.kept["G"].reason, found.kept["C"].reason, found.missing) == ("space", "space", 0)
     assert made(claims, "A", goal=goal).missing == 10_000 - 8192
     assert chosen(made(claims, "ABC", goal=SpaceGoal(0))) == ""
+
+
+def test_items_that_go_together_stay_together_at_a_limit(claims: Claims) -> None:
+    """Else the first one went, and its files stayed for the other one: for space, that freed nothing."""
+    for caps in (Caps(max_items=2), Caps(max_bytes=12_000), Caps(per_tracker=2)):
+        caps = replace(caps, max_percent=100)
+        found = made(claims, "CGH", caps, shared="together")
+        assert chosen(found) == "C", caps
+        assert {found.kept[name].reason for name in "GH"} == {"cap"}
+        assert found.kept["G"].text.endswith("(2 items go together)")
+    assert chosen(made(claims, "GH", Caps(max_items=2, max_percent=100), shared="together")) == "GH"
+    assert chosen(made(claims, "GHC", Caps(max_items=2, max_percent=100), shared="together")) == "GH"
+
+
+def test_what_a_limit_keeps_does_not_count_as_freed(claims: Claims) -> None:
+    """The next one that may go is taken in its place, and the plan says what is still missing."""
+    goal = SpaceGoal(12_000)
+    found = made(claims, "ABC", Caps(per_tracker=1, max_percent=100), goal=goal)
+    assert (chosen(found), found.missing, found.shortage) == ("AC", 0, "")
+    found = made(claims, "ABC", Caps(max_items=1, max_percent=100), goal=goal)
+    assert (chosen(found), found.missing) == ("A", 12_000 - 8192)
+    assert found.shortage.endswith("less than needed can be freed: the limits of 24 hours keep the rest")
+    assert made(claims, "A", goal=goal).shortage.endswith("can be freed: nothing else may be removed")

@@ -249,7 +249,7 @@ def lines(job: "Cleanup", found: "Survey", item: str | None) -> list[str]:
     if plan.held:
         shown.append(f"  waits: {plan.held}; approve it with `pyrotorque cleanup {job.name} --approve {plan.id}`")
     if plan.missing:
-        shown.append(f"  {size(plan.missing)} less than needed can be freed: nothing else may be removed")
+        shown.append(f"  {plan.shortage}")
     if plan.held_back:
         shown.append(f"  no data is removed: {printable(plan.held_back)}")
     shown += [f"  note: {note}" for note in data["notes"]]

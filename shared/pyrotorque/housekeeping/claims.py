@@ -235,11 +235,15 @@ class FreedSpace:
         """What `add` would return."""
         holders: dict[Inode, int] = {}
         files: dict[Inode, DiskFile] = {}
+        freed = 0
         for key in frozenset(keys) - self._gone:
+            if (alone := self._claims.alone.get(key)) is not None:
+                freed += alone
+                continue
             for inode, found in self._claims.inodes(key).items():
                 holders[inode] = holders.get(inode, 0) + 1
                 files[inode] = found
-        return sum(
+        return freed + sum(
             found.occupied
             for inode, found in files.items()
             if self._left.get(inode, len(self._claims.holders[inode])) == holders[inode]

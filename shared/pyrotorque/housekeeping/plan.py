@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from pyrotorque.housekeeping.claims import Claims, FreedSpace
@@ -98,6 +98,13 @@ class Plan:
         return sum(removal.frees for removal in self.removals)
 
     @property
+    def shortage(self) -> str:
+        """Why less than needed becomes free; empty if it is enough."""
+        is_capped = any(kept.reason == "cap" for kept in self.kept.values())
+        why = "the limits of 24 hours keep the rest" if is_capped else "nothing else may be removed"
+        return f"{size(self.missing)} less than needed can be freed: {why}" if self.missing else ""
+
+    @property
     def held_back(self) -> str:
         """Which fact about all items keeps data that could go otherwise; empty if there is none."""
         return next((kept.text for kept in self.kept.values() if kept.reason == "magnet"), "")
@@ -129,30 +136,53 @@ class PlanRules:
 def plan(candidates: Sequence[RemovalCandidate], claims: Claims, rules: PlanRules) -> Plan:
     """Choose from the candidates, the first ones first."""
     kept: dict[str, Kept] = {}
-    groups = list(_groups(candidates, claims, rules, kept))
+    groups = _groups(candidates, claims, rules, kept)
+    # What waits for an approval is all of it, whatever may go in one day.
+    found = _chosen(groups, claims, replace(rules, caps=replace(rules.caps, max_items=0, max_bytes=0, per_tracker=0)))
+    held = _held(found.removals, rules)
+    if not held:
+        found = _chosen(groups, claims, rules)
+        held = _held(found.removals, rules)  # several small items may go in place of one that a limit keeps
+    return replace(found, kept={**kept, **found.kept}, held=held)
+
+
+def _chosen(groups: Sequence[Sequence[RemovalCandidate]], claims: Claims, rules: PlanRules) -> Plan:
+    """The groups that go, each as a whole, within the limits of a day, until enough is free."""
+    kept: dict[str, Kept] = {}
     chosen: list[PlannedRemoval] = []
     gone: set[str] = set()
-    space = FreedSpace(claims)
+    space, allowance = FreedSpace(claims), _Allowance(rules)
     missing = rules.goal.needed if rules.goal else 0
     for group in groups:
-        if rules.goal:
-            frees = space.would_free([each.info_hash for each in group]) if rules.data == "delete" else 0
-            if missing <= 0:
-                _keep(kept, group, Kept("space", "not needed: enough space is free"))
-                continue
-            if not frees:
-                _keep(kept, group, Kept("space", "removing it frees nothing"))
-                continue
-            missing -= frees
-        for each in group:
-            gone.add(each.info_hash)
-            taken = space.add(each.info_hash) if rules.data != "keep" else 0
-            stays = claims.shared_files(each.info_hash, gone) if rules.data != "keep" else {}
-            files = claims.files[each.info_hash] if rules.data != "keep" else ()
-            frees = taken if rules.data == "delete" else 0
-            chosen.append(PlannedRemoval(each, frees, taken, stays, files, rules.disposal))
-    held = _held(chosen, rules)
-    return Plan(tuple(chosen if held else _within_caps(chosen, rules, kept)), kept, held, max(0, missing))
+        taken = space.would_free([each.info_hash for each in group]) if rules.data != "keep" else 0
+        frees = taken if rules.data == "delete" else 0
+        if rules.goal and missing <= 0:
+            _keep(kept, group, Kept("space", "not needed: enough space is free"))
+            continue
+        if rules.goal and not frees:
+            _keep(kept, group, Kept("space", "removing it frees nothing"))
+            continue
+        if reason := allowance.refusal(group, taken):
+            _keep(kept, group, Kept("cap", reason))
+            continue
+        missing -= frees
+        allowance.spend(group, taken)
+        chosen += _removals(group, claims, rules, space, gone)
+    return Plan(tuple(chosen), kept, "", max(0, missing))
+
+
+def _removals(
+    group: Sequence[RemovalCandidate], claims: Claims, rules: PlanRules, space: FreedSpace, gone: set[str]
+) -> Iterator[PlannedRemoval]:
+    for each in group:
+        gone.add(each.info_hash)
+        if rules.data == "keep":
+            yield PlannedRemoval(each, 0, disposal=rules.disposal)
+            continue
+        taken = space.add(each.info_hash)
+        stays = claims.shared_files(each.info_hash, gone)
+        frees = taken if rules.data == "delete" else 0
+        yield PlannedRemoval(each, frees, taken, stays, claims.files[each.info_hash], rules.disposal)
 
 
 def _groups(
@@ -207,20 +237,26 @@ def _held(chosen: Sequence[PlannedRemoval], rules: PlanRules) -> str:
     return f"{counted(count, 'item')} of {rules.items} would be removed, more than max_percent allows ({most})"
 
 
-def _within_caps(chosen: Sequence[PlannedRemoval], rules: PlanRules, kept: dict[str, Kept]) -> list[PlannedRemoval]:
-    items, used = len(rules.spent), sum(each.size for each in rules.spent)
-    by_tracker = Counter(each.tracker for each in rules.spent)
-    within: list[PlannedRemoval] = []
-    for each in chosen:
-        candidate, caps = each.candidate, rules.caps
-        if caps.max_items and items >= caps.max_items:
-            kept[candidate.info_hash] = Kept("cap", f"max_items: {caps.max_items} in 24 hours")
-        elif caps.max_bytes and each.size and used + each.size > caps.max_bytes:
-            kept[candidate.info_hash] = Kept("cap", f"max_bytes: {size(caps.max_bytes)} in 24 hours")
-        elif caps.per_tracker and by_tracker[candidate.tracker] >= caps.per_tracker:
-            kept[candidate.info_hash] = Kept("cap", f"per_tracker: {caps.per_tracker} in 24 hours")
-        else:
-            items, used = items + 1, used + each.size
-            by_tracker[candidate.tracker] += 1
-            within.append(each)
-    return within
+class _Allowance:
+    """What may still go within 24 hours. Items that go together go within it, or stay together."""
+
+    def __init__(self, rules: PlanRules) -> None:
+        self._caps = rules.caps
+        self._items, self._bytes = len(rules.spent), sum(each.size for each in rules.spent)
+        self._by_tracker = Counter(each.tracker for each in rules.spent)
+
+    def refusal(self, group: Sequence[RemovalCandidate], taken: int) -> str:
+        """Which limit the group, with its bytes, exceeds; empty if it exceeds none."""
+        caps, together = self._caps, f" ({len(group)} items go together)" if len(group) > 1 else ""
+        if caps.max_items and self._items + len(group) > caps.max_items:
+            return f"max_items: {caps.max_items} in 24 hours{together}"
+        if caps.max_bytes and taken and self._bytes + taken > caps.max_bytes:
+            return f"max_bytes: {size(caps.max_bytes)} in 24 hours{together}"
+        wanted = Counter(each.tracker for each in group)
+        if caps.per_tracker and any(self._by_tracker[name] + wanted[name] > caps.per_tracker for name in wanted):
+            return f"per_tracker: {caps.per_tracker} in 24 hours{together}"
+        return ""
+
+    def spend(self, group: Sequence[RemovalCandidate], taken: int) -> None:
+        self._items, self._bytes = self._items + len(group), self._bytes + taken
+        self._by_tracker.update(each.tracker for each in group)

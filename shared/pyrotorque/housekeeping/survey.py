@@ -245,7 +245,7 @@ class Surveyor:
             goal=self._goal(used),
         )
         made = plan(candidates, claims, rules)
-        return Plan(made.removals, {**kept, **made.kept}, made.held, made.missing)
+        return replace(made, kept={**kept, **made.kept})
 
     def _with_data(
         self,

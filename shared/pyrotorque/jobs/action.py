@@ -85,13 +85,13 @@ class Action(ItemJob):
         shown = f"{self.action} {value}".strip()
         if self.action == "reannounce" and self._is_too_early(item):
             return
+        self._announced += self.action == "reannounce"
         if self.dry_run:
             self.log.info("would %s: %s", printable(shown), printable(str(item["name"])))
             return
         if self.action in ("tag", "untag") and self.rtorrent.text(item["hash"], _TAGS).form is not Form.EXACT:
             raise UserError("rTorrent prints its tags altered, so they cannot be written back")
         self._require_kept_data()  # a handler may have been set since the run began
-        self._announced += self.action == "reannounce"
         if self.action == "delete":
             from pyrotorque.housekeeping.tied_files import cut_foreign_tie
 

@@ -77,7 +77,7 @@ class Cleanup(CleanupFacts):
         problem: Problem | None = "failed" if failed else None
         if found.plan.missing:
             problem = "space"
-            failed.insert(0, f"{size(found.plan.missing)} less than needed can be freed: nothing else may be removed")
+            failed.insert(0, found.plan.shortage)
         if held_back:
             problem = "refused"
             failed.insert(0, result.text)
