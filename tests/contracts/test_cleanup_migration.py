@@ -9,9 +9,10 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.housekeeping.plan import Plan
+from tests.answering import Tracker
 from tests.cleaning import CleanupScene, days_later
 from tests.contracts.test_cleanup_recipes import HANDLERS, made
-from tests.contracts.test_cleanup_unregistered import Tracker, add, announce, tracker
+from tests.contracts.test_cleanup_unregistered import add, announce, tracker
 from tests.docs_blocks import blocks
 from tests.waiting import eventually
 

@@ -1,6 +1,7 @@
 """Orphaned files on a real rTorrent: quarantined when old enough, capped, and restored."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.events import OrphansMoved
-from pyrotorque.housekeeping import quarantine
+from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.cleanup_state import accept_items
+from pyrotorque.housekeeping.journal import RemovedFile
 from pyrotorque.housekeeping.restore import restore
 from pyrotorque.jobs import JobConfig
 from pyrotorque.jobs.orphans import Orphans
@@ -50,6 +52,35 @@ def test_old_orphans_go_to_quarantine_and_come_back(scene: CleanupScene, monkeyp
     assert (moved.files, moved.size) == (1, 5)
     restore(scene.client, entry)
     assert (scene.downloads / os.fsdecode(b"L\xe9/file")).read_text() == "loose"
+
+
+def test_what_was_moved_before_a_problem_is_reported_and_comes_back(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second file is replaced after the last look: it stays, and is not in the entry of the first one."""
+    scene.item("One")
+    first, second = scene.downloads / "first", scene.downloads / "second"
+    first.write_text("loose")
+    second.write_text("loose, too")
+    job(scene).run()
+    days_later(monkeypatch, 4)
+    move = moved_files.move
+
+    def replaced_before(source: int, target: int, files: Sequence[RemovedFile]) -> None:
+        other = scene.folder / "other"
+        other.write_text("other")
+        other.rename(second)
+        move(source, target, sorted(files, key=lambda file: file.path))
+
+    monkeypatch.setattr(moved_files, "move", replaced_before)
+    with pytest.raises(UserError, match="second is not the file that was planned"):
+        job(scene).run()
+    (entry,) = quarantine.entries(scene.downloads / quarantine.NAME)
+    assert [file.path for file in entry.removal.files] == [b"first"]
+    assert [(event.files, event.size) for event in scene.events.values() if isinstance(event, OrphansMoved)] == [(1, 5)]
+    monkeypatch.setattr(moved_files, "move", move)
+    restore(scene.client, entry)
+    assert (first.read_text(), second.read_text()) == ("loose", "other")
 
 
 def test_too_many_orphans_or_no_items_move_nothing(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:

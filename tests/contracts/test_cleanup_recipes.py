@@ -19,8 +19,9 @@ from pyrotorque.errors import UserError
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.cleanup import Cleanup
 from pyrotorque.jobs.orphans import Orphans
+from tests.answering import Tracker
 from tests.cleaning import SILENT, CleanupScene, days_later
-from tests.contracts.test_cleanup_unregistered import Tracker, add, announce, tracker
+from tests.contracts.test_cleanup_unregistered import add, announce, tracker
 from tests.docs_blocks import blocks
 from tests.waiting import eventually
 

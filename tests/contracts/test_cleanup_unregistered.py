@@ -2,63 +2,21 @@
 
 import time
 from collections.abc import Generator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from urllib.parse import unquote_to_bytes
 
 import pytest
 
-from demo.metafiles import Bencodable, bencode, info_hash, make_metafile
+from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.conditions import parse
 from pyrotorque.errors import UserError
 from pyrotorque.housekeeping.plan import Plan
 from pyrotorque.items import read_items
+from tests.answering import Tracker
 from tests.cleaning import CleanupScene
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
-
-
-class Tracker:
-    """Answers announces with success, with the reason of failure set for a torrent, or with a status."""
-
-    def __init__(self, host: str = "127.0.0.1") -> None:
-        self.reasons: dict[str, str] = {}
-        self.status = 200
-        self.stopped: list[str] = []
-        tracker = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                values: dict[str, str] = {}
-                for part in self.path.partition("?")[2].split("&"):
-                    key, _, value = part.partition("=")
-                    values[key] = value
-                found = unquote_to_bytes(values.get("info_hash", "")).hex().upper()
-                if values.get("event") == "stopped":
-                    tracker.stopped.append(found)
-                reason = tracker.reasons.get(found)
-                answer: dict[str, Bencodable] = {"interval": 1800, "complete": 7, "incomplete": 0, "peers": b""}
-                if reason:
-                    answer = {"failure reason": reason}
-                self.send_response(tracker.status)
-                self.end_headers()
-                self.wfile.write(bencode(answer) if tracker.status == 200 else b"Unregistered torrent")
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer((host, 0), Handler)
-        self.url = f"http://{host}:{self._server.server_port}/announce"
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture

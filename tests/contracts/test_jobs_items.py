@@ -97,16 +97,6 @@ def test_deleting_is_refused_where_a_handler_may_remove_the_data(
     assert len(client.rows("main", ["d.hash="])) == 1
 
 
-def test_a_reannounce_keeps_to_the_interval(rtorrent: PrivateRTorrent, items: dict[str, str]) -> None:
-    client = RTorrent(rtorrent.url)
-    action = Action(config(action="reannounce"))
-    action.run()
-    client.call("d.start", items["one"])
-    eventually(lambda: client.call("d.is_active", items["one"]) == 1)
-    action.run()
-    assert client.call("d.is_active", items["one"]) == 1
-
-
 def test_deleting_takes_the_item_and_leaves_its_data(rtorrent: PrivateRTorrent, items: dict[str, str]) -> None:
     (rtorrent.downloads / "one").write_text("data")
     Action(config(action="delete")).run()

@@ -197,25 +197,35 @@ class Orphans(HousekeepingJob):
         # Written first: after a kill, each file is at its old place or in this entry.
         target = quarantine.create(record, b"")
         source = moved_files.open_root(root)
+        problem = ""
         try:
             moved_files.move(source, target, records)
             sync_folder(source)
         except OSError as error:
-            raise RemovalRefused(f"{printable(root)}: {error.strerror}: {printable(str(error.filename))}") from error
+            problem = f"{printable(root)}: {error.strerror}: {printable(str(error.filename))}"
+        except RemovalRefused as error:
+            problem = str(error)
         finally:
+            arrived = tuple(file for file in records if moved_files.is_at(target, file))
             os.close(source)
             os.close(target)
+        if arrived != records:  # the entry has only what was moved before the problem
+            record = msgspec.structs.replace(record, files=arrived)
+            quarantine.describe(record)
         if name := self._claimed(record):
             restore(self.rtorrent, QuarantineEntry(entry, record))
             raise RemovalRefused(f"{printable(name)} may have one of the files that were just moved: all are back")
-        self.log.info("moved %s to %s", counted(len(files), "orphaned file"), printable(str(entry)))
-        event = OrphansMoved(
-            at=record.at,
-            job=self.name,
-            files=len(files),
-            size=sum(file.status.st_size for file in files),
-            quarantine=printable(str(entry)),
-        )
+        if arrived:
+            self._report_moved(entry, record)
+        else:
+            quarantine.discard(record)
+        if problem:
+            raise RemovalRefused(problem)
+
+    def _report_moved(self, entry: Path, record: RemovalRecord) -> None:
+        number, moved = len(record.files), sum(file.size for file in record.files)
+        self.log.info("moved %s to %s", counted(number, "orphaned file"), printable(str(entry)))
+        event = OrphansMoved(at=record.at, job=self.name, files=number, size=moved, quarantine=printable(str(entry)))
         self.events.add(f"orphans-{entry.name}", event)
 
     def _claimed(self, record: RemovalRecord) -> str:
