@@ -43,6 +43,7 @@ EQUIVALENT: Final = {
     "stall: if room.is_full(group) and not mine:: if room.is_full(group) and (not mine):  →  if False:": (
         "items of other groups leave it full, so none of them is closed for it"
     ),
+    "groups: if len(self._queues) == 1:: if len(self._queues) == 1:  →  if False:": "it saves thousands of calls",
     "groups: rank = self._ranks[index] if self._ranks else 0: 0  →  1": "without ranks, all are equal",
     "groups: if not self._room.limits.field:: if not self._room.limits.field:  →  if False:": (
         "it saves the heap: all items are in one group, which keeps their order"

@@ -62,6 +62,19 @@ def test_no_more_than_downloading_max_run(rtorrent: PrivateRTorrent, tmp_path: P
         assert len(d.running()) == 2
 
 
+def test_no_more_run_when_events_follow_a_look_at_once(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    """Such a check only counts what runs."""
+    with queue_scene(rtorrent, tmp_path, queue_job(downloading_max=2, start_at_once=9, schedule="second=*/1")) as d:
+        for name in "abc":
+            d.load(name)
+        assert d.check(at=0).started == 2
+        first = d.running()
+        assert d.check(at=1, cause="event").hold.reason == "no_slot"
+        d.rtorrent.call("d.stop", min(first))
+        assert d.check(at=2, cause="event").started == 1
+        assert (d.check(at=3, cause="event").downloading, len(d.running())) == (2, 2)
+
+
 def test_items_that_rtorrent_still_checks_take_slots(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_scene(rtorrent, tmp_path, queue_job(schedule="second=*", downloading_max=1, downloading_min=0)) as d:
         for name in "abcde":

@@ -542,3 +542,19 @@ def test_evidence_that_the_queue_moves_again(monkeypatch: pytest.MonkeyPatch) ->
     assert none.rotation.moves_since(WALL, now(0))
     none.look(0, item("a"))
     assert not none.rotation.moves_since(WALL, now(0))
+
+
+def test_a_look_may_wait_where_it_closes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    s = Scene(monkeypatch)
+    assert not s.rotation.may_wait(now(0))
+    s.look(10)
+    assert [s.rotation.may_wait(now(seconds)) for seconds in (9, 10, 14, 15)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("settings", [{"stall_after": "10m"}, {"adopt": "prio=2"}, {"group_by": "alias"}])
+def test_a_look_that_may_close_items_or_counts_groups_never_waits(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
+) -> None:
+    s = Scene(monkeypatch, **settings)
+    s.look(10)
+    assert not s.rotation.may_wait(now(11))

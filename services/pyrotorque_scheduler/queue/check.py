@@ -157,8 +157,10 @@ class Queue:
         if hold is not None:
             return CheckResult(now.wall, hold)
         read_ahead = cause == "event" and self.last is not None and self.last.hold.reason != "no_slot"
-        running = self.items.running(now.wall, read_ahead=read_ahead)
-        self.rotation.observe(running, now)
+        only_counted = cause == "event" and self.rotation.may_wait(now)
+        running = self.items.running(now.wall, read_ahead=read_ahead, only_counted=only_counted)
+        if not only_counted:
+            self.rotation.observe(running, now)
         running = self._without_adopted(running, now)
         downloading = len(running)
         hold = slot_hold(limits, granted, downloading) or traffic_hold(limits, self._down_rate())

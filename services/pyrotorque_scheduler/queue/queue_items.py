@@ -17,6 +17,7 @@ from pyrotorque_scheduler.queue.starter import BY_HAND, Starter
 # Trackers of an item may change, but reading those of thousands takes a second.
 _GROUPS_KEPT_FOR: Final = 3600.0
 _PRIORITY: Final = "prio"
+_COUNTED_FIELDS: Final = ("hash",)
 _RUNNING_FIELDS: Final = ("hash", "name", "prio", "is_ignored", "d_bytes_done", "d_left_bytes", "d_state_changed")
 
 
@@ -38,8 +39,8 @@ class QueueItems:
         """Items of the job's view."""
         return self.reader.read(self._rules.settings.view, condition, fields, now, table=self._rules.table)
 
-    def running(self, now: float, *, read_ahead: bool = False) -> list[Item]:
-        """The items that take slots, also while rTorrent checks their data.
+    def running(self, now: float, *, read_ahead: bool = False, only_counted: bool = False) -> list[Item]:
+        """The items that take slots, also while rTorrent checks their data; `only_counted` without their progress.
 
         With `read_ahead`, the startable items are requested meanwhile, for the next call of `startable`: after an
         event, which is usually a new item, if a slot was free.
@@ -47,7 +48,8 @@ class QueueItems:
         meanwhile = partial(self._read_startable_ahead, now) if read_ahead else None
         # In this order, an item that becomes active between the two calls is counted twice, but never missed.
         checking = self._taking_slots(self._starter.hash_checking(), now)
-        running = [*checking, *self.downloading(now, meanwhile)]
+        fields = _COUNTED_FIELDS if only_counted else self._running_fields
+        running = [*checking, *self._downloading(fields, now, meanwhile)]
         missing = self._starter.started_items.of(self._rules.name).difference(str(item["hash"]) for item in running)
         if missing:
             running += self._taking_slots(self._starter.started_items.running(sorted(missing)), now)
@@ -73,9 +75,14 @@ class QueueItems:
         """The items that any queue or its owner started through us, also those whose start is not complete yet."""
         return self._starter.started_items.all() | self._starter.unfinished()
 
-    def downloading(self, now: float, meanwhile: Callable[[], None] | None = None) -> LazyItems:
+    def downloading(self, now: float) -> LazyItems:
         """The active items that take slots."""
-        return self._find(self._rules.downloading, self._running_fields, now, any_order=True, meanwhile=meanwhile)
+        return self._downloading(self._running_fields, now)
+
+    def _downloading(
+        self, fields: Collection[str], now: float, meanwhile: Callable[[], None] | None = None
+    ) -> LazyItems:
+        return self._find(self._rules.downloading, fields, now, any_order=True, meanwhile=meanwhile)
 
     def _taking_slots(self, hashes: Sequence[str], now: float) -> list[Item]:
         """Those of these items that take a slot as soon as they are active."""

@@ -36,6 +36,8 @@ from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 _SHOWN_AFTER: Final = 300.0
 # Nothing could be swapped: the waiting items are read again after this many seconds.
 _READ_WAITING_EVERY: Final = 60.0
+# The stalled items that are only shown may be as old as this, in seconds.
+_LOOK_EVERY: Final = 5.0
 
 
 class Rotation:
@@ -68,9 +70,17 @@ class Rotation:
         self.waits_for = ""
         self._counted: set[str] = set()
         self.retries = Retries(rules, items)
+        self._looked_at = float("-inf")
+
+    def may_wait(self, now: Instant) -> bool:
+        """Whether the next look may come later: no item is closed because of it, and what is shown is recent."""
+        rules = self._rules
+        closes = self._limits.after or rules.adopt is not None or rules.groups.field
+        return not closes and 0 <= now.awake - self._looked_at < _LOOK_EVERY
 
     def observe(self, items: Sequence[Item], now: Instant) -> None:
         """Another look at the running items; forgives strikes after progress."""
+        self._looked_at = now.awake
         groups = self._items.groups(items)
         forced = self._items.untouchable(items, now.wall)
         found = {str(item["hash"]): _running(item, group, forced) for item, group in zip(items, groups, strict=True)}
