@@ -62,7 +62,7 @@ PANEL: Final[dict[str, str]] = {
     "socket": "unix socket to listen on, beside the port or instead",
     "socket_mode": "its mode: who may connect",
     "base_path": "path below which a reverse proxy shows the panel",
-    "hosts": "names under which the panel is reached, beside those of this machine and addresses",
+    "hosts": "names under which the panel, and the landing page of the exporter, are reached, beside those of this machine and addresses",
     "trusted_proxies": "addresses of reverse proxies whose `X-Forwarded-*` and `auth_header` are believed; every local user has 127.0.0.1",
     "auth_header": "header in which a trusted proxy, or one at the unix socket, names the user that it has logged in, such as `Remote-User`",
     "name": "name of the group in the panel; by default from the configuration directory",

@@ -13,6 +13,7 @@ _FLAGS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 )
+_LEFT_OUT: Final = ("--disable-back-forward-cache",)  # people's browsers keep pages for "back"
 _STOPS_MAX: Final = 200
 _FOCUSED: Final = """element => {
     if (element !== document.activeElement) return "";
@@ -30,7 +31,9 @@ def chromium() -> Generator[Browser]:
     path = shutil.which("chromium")
     assert path, "chromium is missing: apt-get install chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS, timeout=WITHIN * 2)
+        browser = playwright.chromium.launch(
+            executable_path=path, args=_FLAGS, ignore_default_args=_LEFT_OUT, timeout=WITHIN * 2
+        )
         try:
             yield browser
         finally:

@@ -64,6 +64,8 @@ def _runs_with(item: pytest.Function) -> bool:
     assert isinstance(rtorrent, programs.Program)
     if len({params[name] is versions()[0] for name, versions in _VERSIONS.items() if name in params}) > 1:
         return False
+    if item.get_closest_marker("one_rtorrent") and rtorrent is not _VERSIONS[_PROGRAM]()[-1]:
+        return False
     return all(rtorrent.satisfies(mark.args[0]) for mark in item.iter_markers("rtorrent_version"))
 
 

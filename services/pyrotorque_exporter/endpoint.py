@@ -76,6 +76,8 @@ class EndpointContext:
     """The stored configuration."""
     targets: Path | None = None
     """The exporters of the fleet that this group belongs to."""
+    hosts: Sequence[str] = ()
+    """Names of this machine, for pages."""
 
 
 class Endpoint:
@@ -152,7 +154,7 @@ class Endpoint:
         scraper = Scraper(collectors, calls, self.settings.prefix, clock=time.monotonic)
         self._scrapes = ScrapeThread(scraper, self._finished)
         self._scrapes.start()
-        return Routes(scraper, self._scrapes, shared.landing, targets=shared.targets)
+        return Routes(scraper, self._scrapes, shared.landing, targets=shared.targets, hosts=shared.hosts)
 
     def _finished(self) -> None:
         server = self._server

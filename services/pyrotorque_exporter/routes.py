@@ -1,10 +1,11 @@
 """The paths of an endpoint: /metrics, the landing page on /, /-/healthy, and in a fleet /fleet/targets."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from pyrotorque.hosts import is_own_host
 from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition
 from pyrotorque_exporter.http import PendingResponse
 from pyrotorque_exporter.http_messages import HttpRequest, HttpResponse, accepts_gzip
@@ -19,13 +20,21 @@ MARGIN: Final = 0.5
 """Seconds reserved for rendering, compressing and sending."""
 GZIP_FROM: Final = 1024
 
+_FOR_ANY_HOST: Final = frozenset(("/metrics", "/-/healthy"))
+"""Programs request these by whatever name their configuration has; everything else has a host of this machine."""
+_FOREIGN_HOST: Final = HttpResponse(
+    421, b"this is not a name of the exporter: use an address, or add the name to panel.hosts in torque.ini\n"
+)
 _TOO_MANY: Final = HttpResponse(503, b"too many different scrapes are pending\n")
 
 Route = Callable[[HttpRequest], HttpResponse | PendingResponse]
 
 
 class Routes:
-    """Responds to requests; /metrics waits for a scrape, at most until its deadline."""
+    """Responds to requests; /metrics waits for a scrape, at most until its deadline.
+
+    `hosts` are names of this machine beside those that no site on the internet can have.
+    """
 
     def __init__(
         self,
@@ -34,13 +43,16 @@ class Routes:
         landing: bytes,
         *,
         targets: Path | None = None,
+        hosts: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._targets = targets
+        self._targets, self._hosts = targets, hosts
         self._scraper, self._scrapes, self._landing, self._clock = scraper, scrapes, landing, clock
         self._late: tuple[frozenset[str], float, Exposition] | None = None
 
     def __call__(self, request: HttpRequest) -> HttpResponse | PendingResponse:
+        if request.path not in _FOR_ANY_HOST and not is_own_host(request.headers.get("host"), self._hosts):
+            return _FOREIGN_HOST
         routes: dict[str, Route] = {"/metrics": self._metrics, "/": self._landing_page, "/-/healthy": _healthy}
         if self._targets is not None:
             routes["/fleet/targets"] = self._fleet_targets

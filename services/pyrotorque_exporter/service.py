@@ -73,6 +73,7 @@ class Exporter:
             gate=SessionGate(self._state_dir),
             configuration=self._stored,
             targets=self._targets if settings.fleet.servers else None,
+            hosts=[*settings.panel.hosts, settings.fleet.metrics],
             roots=[os.fsdecode(root.path) for root in active_roots(settings).roots],
         )
         self._endpoints = [Endpoint(job, settings.rtorrent, shared) for job in jobs]

@@ -9,7 +9,7 @@ from pyrotorque.errors import UserError
 from pyrotorque_panel.access import Access, Scope
 from pyrotorque_panel.cookies import cookie_values
 from pyrotorque_panel.exchange import PanelRequest, PanelResponse, PanelRoute, redirect
-from pyrotorque_panel.logins import TooManyFailures
+from pyrotorque_panel.logins import TooManyFailures, digest
 from pyrotorque_panel.page_renderer import THEME, PageRenderer
 from pyrotorque_panel.panel_actions import PanelActions, outcome
 
@@ -72,10 +72,14 @@ class AccountPages:
         return redirect(f"{self.renderer.base}/", **{"Set-Cookie": self._set_cookie(self.cookie, secret, request)})
 
     def _logout(self, request: PanelRequest) -> PanelResponse:
-        # The cookie stays, and opens nothing: it makes this browser known at its next login.
         if request.who.session:
             self.access.log_out(request.who.session)
-        return redirect(f"{self.renderer.base}/login")
+        # The cookie stays, and opens nothing: it makes this browser known at its next login. That it is set again lets
+        # browsers forget the pages that "back" would show.
+        sent = cookie_values(request.headers.get("cookie", ""), self.cookie)
+        kept = [value for value in sent if digest(value) == request.who.session]
+        again = {"Set-Cookie": self._set_cookie(self.cookie, kept[0], request)} if kept else {}
+        return redirect(f"{self.renderer.base}/login", **again)
 
     def _settings(self, request: PanelRequest, secret: str = "") -> PanelResponse:
         return self.renderer.show(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pyrotorque.hosts import host_of, is_own_host
+from pyrotorque.hosts import address_of, host_of, is_own_host
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_panel.access import Access, PanelIdentity
 from pyrotorque_panel.cookies import cookie_values
@@ -15,6 +15,8 @@ Kind = Literal["page", "api", "public"]
 UNIX: Final = "unix"
 PROXIED_SECONDS: Final = 600.0
 """Only the proxy knows when the session of its user has ended: a stream is requested again after this time."""
+FORWARDED: Final = ("x-forwarded-for", "x-forwarded-proto")
+"""Lists to which each proxy appends: only the last part is the word of the proxy that is trusted."""
 _SAFE: Final = frozenset(("GET", "HEAD"))
 
 
@@ -125,8 +127,8 @@ class Gate:
     def _client(self, facts: RequestFacts) -> tuple[str, bool]:
         if not self._is_trusted(facts.peer):
             return facts.peer, False
-        forwarded = facts.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-        return forwarded[:100] or facts.peer, facts.headers.get("x-forwarded-proto", "").strip().lower() == "https"
+        address, scheme = (facts.headers.get(name, "").rpartition(",")[2].strip() for name in FORWARDED)
+        return address_of(address) or facts.peer, scheme.lower() == "https"
 
 
 def _is_same_origin(headers: Mapping[str, str]) -> bool:

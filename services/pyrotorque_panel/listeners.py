@@ -4,13 +4,18 @@ A port that is closed, even for a moment, can be taken by another user of the ma
 then send the panel's cookies and tokens.
 """
 
+import errno
+import logging
 import socket
 import stat
 from contextlib import suppress
 from pathlib import Path
 
+from pyrotorque.port_reservation import listen_place, localhost_twin, shared_socket
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_panel.server import ListenError, listen_tcp, listen_unix, remove_socket
+
+log = logging.getLogger(__name__)
 
 _Address = tuple[str, int]
 _UnixPath = tuple[Path, int]
@@ -21,6 +26,8 @@ class PanelListeners:
 
     def __init__(self) -> None:
         self._open: dict[_Address | _UnixPath, socket.socket] = {}
+        self._twins: dict[_Address | _UnixPath, socket.socket] = {}
+        """Bound, and not listening: see `localhost_twin`."""
 
     def copies(self, settings: PanelSettings) -> list[socket.socket]:
         """Listen on the addresses of `settings` and on no others. Raises ListenError: then on none."""
@@ -33,6 +40,7 @@ class PanelListeners:
             for key in wanted:
                 if key not in self._open:
                     self._open[key] = _listen(key)
+                    self._reserve_twin(key)
         except ListenError:
             self.close()
             raise
@@ -42,7 +50,25 @@ class PanelListeners:
         for key in list(self._open):
             self._close(key)
 
+    def _reserve_twin(self, key: _Address | _UnixPath) -> None:
+        address, port = key
+        if isinstance(address, Path):
+            return
+        try:
+            twin = localhost_twin(listen_place(address, port))
+            if twin is not None:
+                self._twins[key] = shared_socket(twin)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                log.warning(
+                    "another program has port %d on the other address of localhost: open the panel by %s only",
+                    port,
+                    address,
+                )
+
     def _close(self, key: _Address | _UnixPath) -> None:
+        if key in self._twins:
+            self._twins.pop(key).close()
         listener = self._open.pop(key)
         if isinstance(key[0], Path):
             remove_socket(key[0])

@@ -7,6 +7,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from pyrotorque_panel.exchange import Upload
+from pyrotorque_panel.gate import FORWARDED
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -22,8 +23,13 @@ class BodyTooLarge(Exception):
 
 
 def headers_of(request: Request) -> dict[str, str]:
-    """By name in lower case; of a repeated one the first, except cookies, which are all kept."""
-    return dict(request.headers) | {"cookie": "; ".join(request.headers.getlist("cookie"))}
+    """By name in lower case; of a repeated one the first, except cookies and what proxies add, which are all kept.
+
+    A proxy may write its own word into a further line, after that of its client.
+    """
+    joined = {"cookie": "; "} | dict.fromkeys(FORWARDED, ", ")
+    found = {name: separator.join(request.headers.getlist(name)) for name, separator in joined.items()}
+    return dict(request.headers) | found
 
 
 def limited_body(receive: Receive, most: int, headers: Mapping[str, str]) -> Receive:

@@ -17,6 +17,15 @@ def host_of(authority: str) -> str:
     return text.partition(":")[0].rstrip(".")
 
 
+def address_of(text: str) -> str:
+    """The address in `address`, `address:port` or `[address]:port`, always spelled alike; empty if there is none."""
+    has_port = text.startswith("[") or text.count(":") == 1
+    try:
+        return str(ipaddress.ip_address(host_of(text) if has_port else text.strip()))
+    except ValueError:
+        return ""
+
+
 def is_own_host(authority: str | None, configured: Sequence[str] = ()) -> bool:
     """Whether a site on the internet cannot have this host: an address, a name without a domain, or one of ours.
 

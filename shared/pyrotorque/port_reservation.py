@@ -4,6 +4,8 @@ Sockets of one user that all set SO_REUSEPORT may share an address, which the ke
 socket that is bound and does not listen gets no connections. The panel stores its address, and the
 guardian, which runs while the panel restarts, holds a second socket on it. Without that, another user of the machine
 could listen there, and receive the cookies of open pages.
+
+`localhost` is two addresses, and browsers try both: the one that the panel does not listen on is kept, too.
 """
 
 import logging
@@ -35,6 +37,17 @@ def listen_place(address: str, port: int) -> ListenPlace:
     found = socket.getaddrinfo(bare_address(address) or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, *_, where = found[0]
     return ListenPlace(int(family), cast(SocketAddress, where))
+
+
+def localhost_twin(place: ListenPlace) -> ListenPlace | None:
+    """The other address of `localhost` with this port; None for a place that this name does not mean."""
+    match place.where:
+        case ("127.0.0.1" | "0.0.0.0", int(port)):
+            return ListenPlace(int(socket.AF_INET6), ("::1", port, 0, 0))
+        case ("::1", int(port), *_):
+            return ListenPlace(int(socket.AF_INET), ("127.0.0.1", port))
+        case _:
+            return None
 
 
 def shared_socket(place: ListenPlace, *, is_to_listen: bool = False) -> socket.socket:
@@ -77,13 +90,13 @@ class WantedPort:
 
 
 class PortReservation:
-    """What the guardian holds: a socket on the address in the file, until the file has another one."""
+    """What the guardian holds: sockets on the address in the file and its twin, until the file has another one."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._stamp = (0, 0)
         self._wanted: ListenPlace | None = None
-        self._held: socket.socket | None = None
+        self._held: dict[ListenPlace, socket.socket] = {}
 
     def update(self) -> None:
         """Hold the address that is wanted now; another program may have it, so this is repeated."""
@@ -96,11 +109,12 @@ class PortReservation:
                 if wanted != self._wanted:
                     self.close()
                     self._wanted = wanted
-        if self._held is None and self._wanted is not None:
-            with suppress(OSError, TypeError):
-                self._held = shared_socket(self._wanted)
+        places = (self._wanted, localhost_twin(self._wanted)) if self._wanted is not None else ()
+        for place in places:
+            if place is not None and place not in self._held:
+                with suppress(OSError, TypeError):
+                    self._held[place] = shared_socket(place)
 
     def close(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            held.close()
+        while self._held:
+            self._held.popitem()[1].close()

@@ -185,6 +185,43 @@ def test_a_proxy_that_is_trusted_names_user_and_address(layout: Layout) -> None:
         assert session.address == "198.51.100.7"
 
 
+@pytest.mark.parametrize(
+    ("lines", "address", "is_secure"),
+    [
+        (("X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 198.51.100.7"), "198.51.100.7", False),
+        (("X-Forwarded-For: 192.0.2.1", "x-forwarded-for: 192.0.2.2, 198.51.100.7"), "198.51.100.7", False),
+        (("X-Forwarded-For: 198.51.100.7:4711",), "198.51.100.7", False),
+        (('X-Forwarded-For: 192.0.2.1, [2001:DB8:0::1]:4711',), "2001:db8::1", False),
+        (("X-Forwarded-For: 192.0.2.1, unknown",), "unix", False),
+        (("X-Forwarded-For: <b>\x9b2J</b>",), "unix", False),
+        (("X-Forwarded-For: 192.0.2.1,",), "unix", False),
+        (("X-Real-IP: 192.0.2.1", "Forwarded: for=192.0.2.1;proto=https"), "unix", False),
+        (("X-Forwarded-Proto: https", "X-Forwarded-Proto: http"), "unix", False),
+        (("X-Forwarded-Proto: http, HTTPS",), "unix", True),
+    ],
+)  # fmt: skip
+def test_of_several_proxies_only_the_last_word_is_believed(
+    layout: Layout, short_folder: Path, lines: tuple[str, ...], address: str, is_secure: bool
+) -> None:
+    """HAProxy adds a line of its own after that of its client; others append to one line, or add a port."""
+    layout.prepare()
+    path = short_folder / "p.sock"
+    with panel_scene(layout, socket_path=path) as scene, socket.socket(socket.AF_UNIX) as client:
+        body = f"link={scene.access.make_link()}"
+        head = ["POST /login HTTP/1.1", "Host: box", "Origin: http://box", "Connection: close", *lines]
+        head += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}", "", body]
+        client.settimeout(20)
+        client.connect(str(path))
+        client.sendall("\r\n".join(head).encode("latin-1"))
+        answer = b""
+        while part := client.recv(65536):
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 303")
+        assert (b"; Secure" in answer) is is_secure
+        (session,) = scene.access.sessions(time.time())
+        assert session.address == address
+
+
 def test_a_socket_of_another_program_is_not_removed(short_folder: Path) -> None:
     path = short_folder / "p.sock"
     path.write_text("data")

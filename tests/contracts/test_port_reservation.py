@@ -11,14 +11,16 @@ import pytest
 
 from demo.group import free_port
 from pyrotorque.port_reservation import ListenPlace, PortReservation, WantedPort, listen_place, shared_socket
+from pyrotorque.settings.schema import PanelSettings
+from pyrotorque_panel.listeners import PanelListeners
 from pyrotorque_panel.server import ListenError, listen_tcp
 
 OTHER_USER = 65534
 _BIND = """
 import itertools, os, socket, sys
 os.setgid({user}); os.setuid({user})
-for address, reuses, shares in itertools.product(("127.0.0.1", "0.0.0.0"), (0, 1), (0, 1)):
-    with socket.socket() as made:
+for address, reuses, shares in itertools.product(("127.0.0.1", "0.0.0.0", "::1", "::"), (0, 1), (0, 1)):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as made:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuses)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shares)
         try:
@@ -63,7 +65,7 @@ def binds_of_another_user(port: int) -> str:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user")
 def test_another_user_gets_the_port_only_if_it_is_not_reserved(file: Path, reservation: PortReservation) -> None:
     port = free_port()
-    assert binds_of_another_user(port), "the port is free"
+    assert "::1" in binds_of_another_user(port), "the port is free"
     want(file, port)
     reservation.update()
     assert binds_of_another_user(port) == ""
@@ -77,7 +79,36 @@ def test_another_user_gets_the_port_only_if_it_is_not_reserved(file: Path, reser
     client.close()
     assert binds_of_another_user(port) == "", "a closed connection is left"
     reservation.close()
-    assert binds_of_another_user(port)
+    assert "::1" in binds_of_another_user(port)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user")
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_another_user_gets_no_address_of_localhost_while_the_panel_listens_on_one(address: str) -> None:
+    """A browser that is given this name tries both, and would send its cookies and passwords to the first."""
+    port, listeners = free_port(), PanelListeners()
+    try:
+        for copy in listeners.copies(PanelSettings(active=True, address=address, port=port)):
+            copy.close()
+        assert [found for found in ("127.0.0.1", "::1") if found in binds_of_another_user(port)] == []
+        if address in ("127.0.0.1", "0.0.0.0"):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("::1", port))  # and tries the other one
+    finally:
+        listeners.close()
+    assert "::1" in binds_of_another_user(port)
+
+
+def test_a_port_that_another_program_has_on_the_other_address_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    listeners = PanelListeners()
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        port = int(other.getsockname()[1])
+        for _ in range(2):
+            for copy in listeners.copies(PanelSettings(active=True, port=port)):
+                copy.close()
+        listeners.close()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "open the panel by 127.0.0.1 only" in line
 
 
 def test_a_reserved_port_refuses_connections_until_the_panel_listens(file: Path, reservation: PortReservation) -> None:

@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.timeout(240, method="thread"),  # a signal would not end Playwright's loop
     pytest.mark.xdist_group("panel"),
-    pytest.mark.rtorrent_version(">=0.16", reason="one version is enough for pages; actions are tested with both"),
+    pytest.mark.one_rtorrent(reason="one version is enough for pages; actions are tested with both"),
 ]
 
 

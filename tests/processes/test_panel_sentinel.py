@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.timeout(240),
     pytest.mark.xdist_group("panel"),
-    pytest.mark.rtorrent_version(">=0.16", reason="one version is enough for outputs of our own"),
+    pytest.mark.one_rtorrent(reason="one version is enough for outputs of our own"),
 ]
 
 KEYS: Final = ("5ec4e7a1b2c3d4e5f60718293a4b5c6d", "Zx81Spectrum48kPasskey", "kEyInTheSubdomain00000001")

@@ -277,3 +277,37 @@ def test_the_landing_page_needs_no_rtorrent_and_names_the_panel() -> None:
 )
 def test_the_landing_page_shows_where_the_panel_is(panel: PanelSettings, text: bytes) -> None:
     assert text in landing_page(panel)
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        ("evil.example", False), ("evil.example:9135", False), ("127.0.0.1.evil.example", False), ("", False),
+        ("127.0.0.1:9135", True), ("box", True), ("box1.lan:9135", True), (None, True),
+    ],
+)  # fmt: skip
+def test_only_what_programs_read_is_served_for_a_host_that_is_not_ours(
+    tmp_path: Path, host: str | None, own: bool
+) -> None:
+    """A page of another site could read the rest through DNS rebinding."""
+    fake = FakeRTorrent()
+    scraper = Scraper([Gate("summary", uses_rtorrent=False)], RTorrentCalls(fake, fake), "rtorrent_")
+    scrapes = ScrapeThread(scraper, lambda: None)
+    scrapes.start()
+    (tmp_path / "targets").write_text("[]")
+    routes = Routes(scraper, scrapes, b"page", targets=tmp_path / "targets", hosts=("", "box1.lan:9135"))
+    headers = {} if host is None else {"host": host}
+
+    def status(path: str, method: str = "GET") -> int:
+        answer = routes(HttpRequest(method, path, {}, headers))
+        return (answer if isinstance(answer, HttpResponse) else _finished(answer)).status
+
+    try:
+        assert [status("/metrics"), status("/-/healthy")] == [200, 200]
+        found = {path: status(path) for path in ("/", "/fleet/targets", "/debug", "/metrics/", "//metrics")}
+        refused = dict.fromkeys(found, 421)
+        assert found == ({"/": 200, "/fleet/targets": 200, "/debug": 404, "/metrics/": 404, "//metrics": 404} if own
+                         else refused)  # fmt: skip
+        assert status("/", "POST") == (405 if own else 421)
+    finally:
+        scrapes.stop()
