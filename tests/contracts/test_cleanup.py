@@ -205,11 +205,16 @@ def test_a_shorter_list_of_items_removes_nothing_until_its_owner_confirms(scene:
 
 def test_too_large_a_plan_waits_for_its_owner(scene: CleanupScene) -> None:
     found = [scene.item(f"Item-{number}", ()) for number in range(6)]
-    job = scene.job(data="quarantine", max_percent=10)
+    job = scene.job(data="quarantine", max_percent=10, condition="name=/^Item/")
     with pytest.raises(UserError, match="6 items of 6 would be removed"):
         job.run()
     job.run()
+    scene.item("Other", ())
+    job.run()  # the same plan, of more items
     assert all(map(scene.seeds, found))
+    found.append(scene.item("Item-6", ()))
+    with pytest.raises(UserError, match="7 items of 8 would be removed"):
+        job.run()
     job.stored().approve(job.clock.now())
     job.run()
     assert not any(map(scene.has, found))

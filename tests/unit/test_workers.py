@@ -259,6 +259,35 @@ def test_a_recovery_is_reported_also_when_the_scheduler_was_restarted_since_the_
         assert len([event for event in made.events() if isinstance(event, JobRecovered)]) == 1
 
 
+REPORTS_ONCE = """import pathlib, time
+from pyrotorque.housekeeping.last_run import LastRun
+from pyrotorque.jobs.housekeeping_job import HousekeepingJob
+
+class Job(HousekeepingJob):
+    def carry_out(self):
+        text = pathlib.Path({path!r}).read_text()
+        return LastRun(at=time.time(), problem="waiting" if text else None, text=text)
+"""
+
+
+def test_a_clean_up_recovers_when_its_problem_ends_and_not_when_it_is_reported_once(tmp_path: Path) -> None:
+    path = tmp_path / "problem"
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/tidy.py").write_text(REPORTS_ONCE.format(path=str(path)))
+    with bench(tmp_path, custom("tidy")) as made:
+        for text, expected in (("", True), ("a plan waits", False), ("a plan waits", True), ("another", False)):
+            path.write_text(text)
+            assert made.run("tidy").ok == expected
+        assert made.failures() == ["a plan waits", "another"]
+    with bench(tmp_path, custom("tidy")) as made:
+        assert made.run("tidy").ok
+        assert [event for event in made.events() if isinstance(event, JobRecovered)] == []
+        path.write_text("")
+        assert made.run("tidy").ok
+        (recovered,) = [event for event in made.events() if isinstance(event, JobRecovered)]
+        assert recovered.job == "tidy"
+
+
 def test_a_failing_job_that_was_removed_does_not_recover(tmp_path: Path) -> None:
     write_job(tmp_path, "gone", "def run(self):\n    raise ValueError('x')\n")
     with bench(tmp_path, custom("gone")) as made:

@@ -53,7 +53,9 @@ class WorkerPool:
     ) -> None:
         """Run these jobs from now on; `publish_live` publishes events that are not durable."""
         self._job_table, self._router = job_table, router
-        self._records = RunRecords(self._store, self._runs, job_table, router, publish_live, is_rtorrent_away)
+        self._records = RunRecords(
+            self._store, self._runs, job_table, router, publish_live, is_rtorrent_away, self._layout.state_dir
+        )
         settings = job_table.settings
         self._runs.set_routes(router.routes, EventOrder(settings.jobs), time.time(), forget=not settings.only)
         wanted = {name: job for name, job in job_table.customs.items() if settings.only in ("", name)}

@@ -4,11 +4,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from pyrotorque import humanize
 from pyrotorque.bus import PendingRequest
 from pyrotorque.events import JobFailed, JobFinished, JobRecovered, Live, TorrentMoved, TorrentRemoved, UniqueEvent
+from pyrotorque.housekeeping.last_run import HANDLERS, has_open_problem
+from pyrotorque.jobs.context import job_state_dir
 from pyrotorque.logs import owner_event
 from pyrotorque.requests import Answer
 from pyrotorque.store import Store
@@ -55,8 +58,10 @@ class RunRecords:
         router: EventRouter,
         publish_live: Callable[[Live], None],
         is_rtorrent_away: Callable[[], bool] = lambda: False,
+        state_dir: Path | None = None,
     ) -> None:
         self._store = store
+        self._state_dir = state_dir
         self._runs = runs
         self._job_table = job_table
         self._router = router
@@ -146,6 +151,9 @@ class RunRecords:
         if not job.last_error and (began := self._problems.began(_FAILING, name)) is not None:
             job.failing_since = now - max(0.0, time.time() - began)
         if not result.error:
+            if self._has_open_problem(name, result):
+                self._publish_live(JobFinished(at=time.time(), job=name, seconds=result.seconds))
+                return
             if job.last_error or self._problems.began(_FAILING, name) is not None:
                 self._report_recovery(name, job, now - job.failing_since)
             job.failures, job.last_error, job.not_before = 0, "", 0.0
@@ -162,6 +170,15 @@ class RunRecords:
         if repeat:
             job.not_before = now + _RETRY_DELAYS[min(job.failures, len(_RETRY_DELAYS) - 1)]
         job.failures += 1
+
+    def _has_open_problem(self, name: str, result: RunResult) -> bool:
+        """Whether this is a clean-up that succeeded only because it had reported its problem before."""
+        job = self._job_table.customs.get(name)
+        if self._state_dir is None or job is None:
+            return False
+        # Of users' classes, some write this file and some do not.
+        since = None if job.handler in HANDLERS else time.time() - result.seconds - 1.0
+        return has_open_problem(job_state_dir(self._state_dir, name), since=since)
 
     def _report_recovery(self, name: str, job: PooledJob, seconds: float) -> None:
         owner_event("job recovered", f"job {name} succeeded again after {humanize.duration(seconds)}")

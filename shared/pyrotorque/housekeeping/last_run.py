@@ -22,6 +22,8 @@ class LastRun(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     problem: Problem | None = None
     text: str = ""
+    about: str = ""
+    """What the problem is, without figures that change while it lasts; empty: the text says it."""
     dry_run: bool = False
     planned: int = 0
     kept: Mapping[str, int] = {}
@@ -36,6 +38,11 @@ class LastRun(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int = 0
     """Their bytes."""
 
+    @property
+    def subject(self) -> str:
+        """A problem with the same subject is reported once."""
+        return self.about or self.text
+
 
 def write_last_run(folder: Path, run: LastRun) -> None:
     """Store it in the private folder of the job. Raises StateError."""
@@ -48,3 +55,12 @@ def read_last_run(folder: Path) -> LastRun | None:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=LastRun)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def has_open_problem(folder: Path, *, since: float | None = None) -> bool:
+    """Whether the last run of the job with this folder had a problem: it reports each only once, and then succeeds.
+
+    With `since`, only a run that ended after this time counts.
+    """
+    found = read_last_run(folder)
+    return found is not None and found.problem is not None and (since is None or found.at >= since)

@@ -99,10 +99,14 @@ class Plan:
 
     @property
     def shortage(self) -> str:
-        """Why less than needed becomes free; empty if it is enough."""
+        """How much less than needed becomes free, and why; empty if it is enough."""
+        return f"{size(self.missing)} less than needed can be freed: {self.why_short}" if self.missing else ""
+
+    @property
+    def why_short(self) -> str:
+        """Why not enough can be freed."""
         is_capped = any(kept.reason == "cap" for kept in self.kept.values())
-        why = "the limits of 24 hours keep the rest" if is_capped else "nothing else may be removed"
-        return f"{size(self.missing)} less than needed can be freed: {why}" if self.missing else ""
+        return "the limits of 24 hours keep the rest" if is_capped else "nothing else may be removed"
 
     @property
     def held_back(self) -> str:

@@ -63,7 +63,8 @@ class Cleanup(CleanupFacts):
         )
         store_used(self.folder, self.name, self.below, found.used, self.settings.max_used)
         if found.plan.held:
-            return msgspec.structs.replace(result, problem="waiting", text=self._held(found))
+            about = f"plan {found.plan.id} waits"
+            return msgspec.structs.replace(result, problem="waiting", text=self._held(found), about=about)
         if held_back := found.plan.held_back:
             result = msgspec.structs.replace(result, problem="refused", text=f"no data is removed: {held_back}")
         if self.dry_run:
@@ -75,13 +76,17 @@ class Cleanup(CleanupFacts):
         if self._needs_reserve:
             self.reserve.make(self.quarantines())
         problem: Problem | None = "failed" if failed else None
+        subjects = failed.copy()
         if found.plan.missing:
             problem = "space"
             failed.insert(0, found.plan.shortage)
+            subjects.insert(0, found.plan.why_short)
         if held_back:
             problem = "refused"
             failed.insert(0, result.text)
-        return msgspec.structs.replace(result, problem=problem, text="; ".join(failed[:_SHOWN_MAX]))
+            subjects.insert(0, result.text)
+        text, subject = ("; ".join(each[:_SHOWN_MAX]) for each in (failed, subjects))
+        return msgspec.structs.replace(result, problem=problem, text=text, about=subject)
 
     def _remove_all(self, found: Survey, deadline: float) -> list[str]:
         failed: list[str] = []

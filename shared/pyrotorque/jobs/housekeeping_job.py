@@ -96,7 +96,7 @@ class HousekeepingJob(Job):
         before = read_last_run(self.state_dir)
         sizes = [entry.size for entry in self._own_entries()]
         write_last_run(self.state_dir, msgspec.structs.replace(found, entries=len(sizes), quarantined=sum(sizes)))
-        if before is not None and before.text == found.text:
+        if before is not None and before.subject == found.subject:
             self.log.debug("%s", found.text)
         elif found.text:
             raise UserError(found.text)

@@ -153,7 +153,7 @@ class Orphans(HousekeepingJob):
                 f"nothing is moved: {number} belong to no item, more than {limit} allows; look at "
                 f"`pyrotorque cleanup {self.name}`, and raise it if that is right"
             )
-            return msgspec.structs.replace(result, problem="waiting", text=text)
+            return msgspec.structs.replace(result, problem="waiting", text=text, about=f"more orphans than {limit}")
         if self.dry_run:
             for file in found.old:
                 self.log.info("would move %s to quarantine: %s", printable(file.full), size(file.status.st_size))
