@@ -16,6 +16,7 @@ from pyrotorque.group_lock import read_identity
 from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import running_process
 from pyrotorque.supervisord import Supervisord
+from pyrotorque.supervisord.config import programs_file
 from tests.waiting import eventually, remove_tree
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("group_identity")]
@@ -110,6 +111,20 @@ def test_what_was_removed_of_supervisord_is_put_back(made: Callable[..., Identif
     eventually(lambda: group.layout.supervisor_socket.exists() and group.layout.pid_file.exists(), 30)
     eventually(group.answers, 60)
     assert group.supervisord_pid() == pid
+
+
+@pytest.mark.parametrize("sweep", ["process table", "run folder"])
+def test_a_restart_at_once_after_a_sweep_works_and_stays_guarded(
+    made: Callable[..., IdentifiedGroup], sweep: str
+) -> None:
+    group = made("c")
+    group.start()
+    programs_file(group.layout).unlink() if sweep == "process table" else _remove(group.layout.run_dir)
+    restarted = group.command("--restart")
+    assert (restarted.returncode, restarted.stdout) == (0, "pyrotorque has restarted\n"), restarted.stderr
+    assert "--guard-file" in programs_file(group.layout).read_text()
+    group.layout.guard_file.unlink()
+    eventually(lambda: group.supervisord_pid() is None, 60)
 
 
 @pytest.mark.parametrize("removed", ["group.lock", "watcher.sqlite3", "all"])

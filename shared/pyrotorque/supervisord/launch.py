@@ -114,7 +114,10 @@ def foreground_start(layout: Layout, options: Options, optional: Collection[str]
 
 def restart(layout: Layout, options: Options, optional: Collection[str] = ()) -> None:
     """Restart all services in the same supervisord with a new process table; the guard file stays as it was."""
-    was_guarded = GUARD_FILE_OPTION in programs_file(layout).read_text(encoding="utf-8", errors="replace")
+    try:
+        was_guarded = GUARD_FILE_OPTION in programs_file(layout).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:  # swept, and not restored yet
+        was_guarded = not options.foreground
     guard_file = active_guard_file(layout, options) if was_guarded else None
     write_programs(layout, options, guard_file=guard_file, optional=optional)
     Supervisord(layout.supervisor_socket).restart()
