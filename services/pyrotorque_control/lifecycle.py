@@ -11,7 +11,7 @@ import msgspec
 
 from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
-from pyrotorque.errors import StateError
+from pyrotorque.errors import LayoutError, StateError
 from pyrotorque.group_lock import reads_file
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.linux.processes import ProcessIdentity
@@ -21,6 +21,7 @@ from pyrotorque.settings import Problem, Report, SettingsProblems, layout_of, pa
 from pyrotorque.supervisord import launch
 from pyrotorque.supervisord.config import control_file
 from pyrotorque.supervisord.validation import check_conf
+from pyrotorque.text import printable
 from pyrotorque_control.backup.swap import require_no_unfinished_restore
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.first_login import print_first_login, print_first_login_later
@@ -218,6 +219,8 @@ def prepare(group: Group, *, allowed: bool = True) -> Configuration:
     if os.geteuid() == 0:
         click.echo("pyrotorque: warning: running as root; run it as the user that rTorrent runs as", err=True)
     found.layout.prepare()
+    for obstruction in found.layout.obstructed():
+        raise LayoutError(printable(obstruction))
     write_options(found.layout, msgspec.structs.replace(group.options, log_format=found.settings.log_format))
     configuration.adopt(found)
     update_generated_files(group.config_dir)

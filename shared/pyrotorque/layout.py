@@ -124,11 +124,15 @@ class Layout:
             raise LayoutError(f"cannot create the log folder {self.log_dir}: {_reason(error)}") from error
         return True
 
-    def obstructed(self) -> Iterator[Path]:
-        """The folders of the group that cannot be created because something else has the name."""
+    def obstructed(self) -> Iterator[str]:
+        """A sentence for each folder or file of the group whose name something of the other kind has."""
         for folder in (self.run_dir, self.state_dir, self.log_dir):
             if folder.exists() and not folder.is_dir():
-                yield folder
+                yield f"{folder} is a file where the group needs a folder: rename or remove it"
+        logs = [self.log_dir / f"{name}.log" for name in ("torque", "supervisord", *ALL_SERVICES)]
+        for path in (*logs, self.group_lock, self.options_file, *map(self.database, ALL_SERVICES)):
+            if path.is_dir():
+                yield f"{path} is a folder where the group needs a file: rename or remove it"
 
 
 def _make_private(folder: Path) -> None:

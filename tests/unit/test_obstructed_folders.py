@@ -15,7 +15,25 @@ def test_a_start_names_the_file(short_folder: Path, name: str) -> None:
     layout = Layout.below(short_folder)
     with pytest.raises(LayoutError, match=f"{short_folder}/{name}: a file has that name; rename or remove it"):
         layout.prepare()
-    assert list(layout.obstructed()) == [short_folder / name]
+    expected = f"{short_folder}/{name} is a file where the group needs a folder: rename or remove it"
+    assert list(layout.obstructed()) == [expected]
+
+
+@pytest.mark.parametrize("name", ["log/torque.log", "log/scheduler.log", "state/watcher.sqlite3", "state/options.json"])
+def test_a_start_and_check_name_a_folder_at_the_place_of_a_file(
+    short_folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (short_folder / "torque.ini").write_text("[TORQUE]\nscgi_url = scgi://127.0.0.1:1\n")
+    for folder in ("run", "log", "state"):
+        (short_folder / folder).mkdir(mode=0o700)
+    (short_folder / "run/pyrotorque").touch()
+    (short_folder / name).mkdir()
+    expected = f"{short_folder}/{name} is a folder where the group needs a file: rename or remove it"
+    assert list(Layout.below(short_folder).obstructed()) == [expected]
+    for words in ([], ["check"]):
+        run(["--config-dir", str(short_folder), *words])
+        assert expected in "".join(capsys.readouterr())
+    assert not (short_folder / "run/supervisor.sock").exists()
 
 
 def test_folders_and_missing_ones_obstruct_nothing(short_folder: Path) -> None:

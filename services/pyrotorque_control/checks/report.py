@@ -126,8 +126,7 @@ def _owner(settings: Settings, path: Path) -> str:
 
 def _warnings(found: Configuration, config_dir: Path, rtorrent: RTorrentCheck) -> Iterator[str]:
     yield from map(str, found.warnings)
-    for folder in found.layout.obstructed():
-        yield f"{printable(str(folder))} is a file where the group needs a folder: rename or remove it"
+    yield from map(printable, found.layout.obstructed())
     home = home_folder() or NO_HOME
     if rtorrent.shared_with:
         yield f"{shared_text(rtorrent.shared_with)}; {SHARED_ADVICE}"
