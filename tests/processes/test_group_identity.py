@@ -113,13 +113,10 @@ def test_what_was_removed_of_supervisord_is_put_back(made: Callable[..., Identif
     assert group.supervisord_pid() == pid
 
 
-@pytest.mark.parametrize("sweep", ["process table", "run folder"])
-def test_a_restart_at_once_after_a_sweep_works_and_stays_guarded(
-    made: Callable[..., IdentifiedGroup], sweep: str
-) -> None:
+def test_a_restart_without_its_process_table_works_and_stays_guarded(made: Callable[..., IdentifiedGroup]) -> None:
     group = made("c")
     group.start()
-    programs_file(group.layout).unlink() if sweep == "process table" else _remove(group.layout.run_dir)
+    programs_file(group.layout).unlink()
     restarted = group.command("--restart")
     assert (restarted.returncode, restarted.stdout) == (0, "pyrotorque has restarted\n"), restarted.stderr
     assert "--guard-file" in programs_file(group.layout).read_text()
