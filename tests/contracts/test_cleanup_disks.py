@@ -175,6 +175,22 @@ def test_max_used_counts_own_data_only_and_limits_the_queue(
     assert scene.is_intact(found["Three"])
 
 
+def test_min_free_counts_what_max_used_leaves(rtorrent: PrivateRTorrent, short_folder: Path, disk: Path) -> None:
+    """As the queue does: it would wait indefinitely for room that the clean-up does not free."""
+    scene = CleanupScene(rtorrent, short_folder)
+    big = 4 << 20
+    found = {name: scene.add(scene.write(name, ("a",), size=big)) for name in ("One", "Two", "Zoo")}
+    settings = {"data": "delete", "sort": "name", "max_percent": 100, "max_used": 3 * big + big // 2}
+    scene.job(**settings, min_free=big // 4).run()
+    assert all(map(scene.has, found.values())), "there is as much room"
+    scene.job(**settings, min_free=big, until_free=big).run()
+    assert [name for name, each in found.items() if scene.has(each)] == ["Two", "Zoo"]
+    use_limits_of(scene.state / "housekeeping")
+    scene.job(**settings, min_free=big).run()
+    assert disk_of(str(disk / "Two"))[1] >= big, "the queue has the room"
+    assert [name for name, each in found.items() if scene.has(each)] == ["Two", "Zoo"], "that was enough"
+
+
 def test_a_layered_folder_and_a_full_state_are_noted(short_folder: Path) -> None:
     lower, upper, work, merged = (short_folder / name for name in ("lower", "upper", "work", "merged"))
     mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(short_folder))

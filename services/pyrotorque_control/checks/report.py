@@ -28,6 +28,7 @@ from pyrotorque_control.checks.rtorrent_rc import (
     unsafe_shell_commands,
     untied_removals,
 )
+from pyrotorque_control.checks.space import space_warnings
 from pyrotorque_control.checks.watches import placement_warnings, watch_problems
 from pyrotorque_control.group import Group
 from pyrotorque_control.rtorrent_include import include_warning
@@ -133,6 +134,7 @@ def _warnings(found: Configuration, config_dir: Path, rtorrent: RTorrentCheck) -
     yield from overlapping_schedules(found.settings, home)
     yield from unsafe_shell_commands(found.settings, home)
     yield from placement_warnings(found.settings, found.layout)
+    yield from space_warnings(found.settings)
     yield from untied_removals(found.settings, home, rtorrent.erased_handlers)
     version = version_of(rtorrent.version) if rtorrent.answers else installed_version()
     if version and not rtorrent.accepts_deprecated:

@@ -9,7 +9,8 @@ import msgspec
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
 
-HANDLERS: Final = ("pyrotorque.jobs.cleanup:Cleanup", "pyrotorque.jobs.orphans:Orphans")
+CLEANUP: Final = "pyrotorque.jobs.cleanup:Cleanup"
+HANDLERS: Final = (CLEANUP, "pyrotorque.jobs.orphans:Orphans")
 FILE: Final = "last-run.json"
 Problem: TypeAlias = Literal["refused", "waiting", "space", "failed"]
 """Nothing may be removed; a plan waits for approval; less can be freed than needed; an item could not be removed."""

@@ -275,14 +275,15 @@ class Surveyor:
         if not settings.min_free and not settings.max_used:
             return None
         # Never more than our own data exceeds `max_used`, whatever others have written.
-        needed = max(0, used - settings.max_used) if settings.max_used else 0
+        rooms = [settings.max_used - used] if settings.max_used else []
+        needed = max([0, *(-room for room in rooms)])
         if settings.min_free:
             spaces = [disk_space(str(folder)) for folder in settings.below]
             known = [space for space in spaces if space is not None]
             if len(known) < len(spaces) or len({space.device for space in known}) != 1:
                 raise RemovalRefused("the folders of `below` are on several disks, or their space is not known")
-            free = min(space.free for space in known)
-            needed = max(needed, settings.until_free - free if free < settings.min_free else 0)
+            room = min(*(space.free for space in known), *rooms, known[0].free)
+            needed = max(needed, settings.until_free - room if room < settings.min_free else 0)
         return SpaceGoal(needed)
 
 
