@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyrotorque.errors import UserError
-from pyrotorque_panel.access import Access, Scope
+from pyrotorque_panel.access import Access, PanelIdentity, Scope
 from pyrotorque_panel.cookies import cookie_values
 from pyrotorque_panel.exchange import PanelRequest, PanelResponse, PanelRoute, redirect
+from pyrotorque_panel.gate import header_text
 from pyrotorque_panel.logins import TooManyFailures, digest
 from pyrotorque_panel.page_renderer import THEME, PageRenderer
 from pyrotorque_panel.panel_actions import PanelActions, outcome
@@ -51,7 +52,7 @@ class AccountPages:
         return PanelResponse(made.body, status)
 
     def _login(self, request: PanelRequest) -> PanelResponse:
-        now, browser = time.time(), request.headers.get("user-agent", "")
+        now, browser = time.time(), header_text(request.headers.get("user-agent", ""))
         if link := request.value("link"):
             secret = self.access.login_by_link(link, request.address, browser, now)
         else:
@@ -60,7 +61,10 @@ class AccountPages:
                 secret = self.access.login_by_password(
                     request.value("password"), request.address, browser, now, cookies
                 )
-            except TooManyFailures:
+            except TooManyFailures as error:
+                if error.is_first:
+                    who = PanelIdentity(name=f"someone ({request.address})", scope="read")
+                    self.actions.note(who, "login", "", f"{error} with a password", ok=False)
                 text = (
                     "Too many failed logins: try again in a minute, or log in with the link that `pyrotorque panel` "
                     "prints."
@@ -69,6 +73,9 @@ class AccountPages:
         if secret is None:
             # The same sentence whatever is wrong.
             return self._login_page(request, "That did not log you in.", 403)
+        if begun := self.access.session([secret], now):
+            who = PanelIdentity(name=f"session {begun.number} ({request.address})", scope="act", session=begun.key)
+            self.actions.note(who, "login", "", f"logged in with a {'link' if link else 'password'}")
         return redirect(f"{self.renderer.base}/", **{"Set-Cookie": self._set_cookie(self.cookie, secret, request)})
 
     def _logout(self, request: PanelRequest) -> PanelResponse:
@@ -109,6 +116,7 @@ class AccountPages:
         number = request.value("number")
         if not number.isdecimal() or not self.access.end_session(int(number[:18])):
             raise UserError("there is no such session")
+        self.actions.note(request.who, "session-end", number, f"ended session {number}")
         return f"Session {number} has ended."
 
     def _set_theme(self, request: PanelRequest) -> PanelResponse:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from pyrotorque.hosts import address_of, host_of, is_own_host
 from pyrotorque.settings.schema import PanelSettings
+from pyrotorque.text import printable
 from pyrotorque_panel.access import Access, PanelIdentity
 from pyrotorque_panel.cookies import cookie_values
 
@@ -112,9 +113,9 @@ class Gate:
         if facts.kind == "api":
             return None  # never by cookie: a page of another site would send it along
         if self._settings.auth_header and self._is_trusted(facts.peer):
-            name = facts.headers.get(self._settings.auth_header.lower(), "").strip()
+            name = facts.headers.get(self._settings.auth_header.lower(), "").strip(" \t")
             if name and self._settings.auth_header.lower() not in facts.repeated:
-                return PanelIdentity(name=f"user {name[:100]} ({address})", scope="act")
+                return PanelIdentity(name=f"user {header_text(name)[:100]} ({address})", scope="act")
         session = self._access.session(cookie_values(facts.headers.get("cookie", ""), self._cookie), now)
         if session is None:
             return None
@@ -129,6 +130,14 @@ class Gate:
             return facts.peer, False
         address, scheme = (facts.headers.get(name, "").rpartition(",")[2].strip() for name in FORWARDED)
         return address_of(address) or facts.peer, scheme.lower() == "https"
+
+
+def header_text(value: str) -> str:
+    """The text of a header as people wrote it: its bytes are UTF-8 to browsers and proxies, Latin-1 to servers.
+
+    `str.strip` would take parts of letters for spaces: the last byte of `à` is one in Latin-1.
+    """
+    return printable(value.encode("latin-1", "replace"))
 
 
 def _is_same_origin(headers: Mapping[str, str]) -> bool:

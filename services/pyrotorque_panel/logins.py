@@ -21,7 +21,14 @@ Clock = Callable[[], float]
 
 
 class TooManyFailures(PyrotorqueError):
-    """A password is not checked now: too many wrong ones were given by this caller, or by all unknown ones."""
+    """A password is not checked now: too many wrong ones were given by this caller, or by all unknown ones.
+
+    `is_first` for one in a minute, which is worth a line of a log.
+    """
+
+    def __init__(self, is_first: bool) -> None:
+        super().__init__("too many failed logins")
+        self.is_first = is_first
 
 
 def digest(secret: str) -> str:
@@ -69,6 +76,7 @@ class LoginLimit:
         self._clock = clock
         self._failures: dict[str, deque[float]] = {}
         self._of_unknown: deque[float] = deque(maxlen=FAILURES_OF_UNKNOWN)
+        self._reported = float("-inf")
         self._lock = threading.Lock()
 
     def take(self, address: str, known: str, networks: Collection[str] = ()) -> Callable[[], None]:
@@ -85,7 +93,9 @@ class LoginLimit:
             own = self._failures.setdefault(caller, deque(maxlen=FAILURES_PER_CALLER))
             counts = [own] if known or network in networks else [own, self._of_unknown]
             if any(len(count) == count.maxlen and now - count[0] < _WINDOW for count in counts):
-                raise TooManyFailures("too many failed logins")
+                is_first = now - self._reported >= _WINDOW
+                self._reported = now if is_first else self._reported
+                raise TooManyFailures(is_first)
             for count in counts:
                 count.append(now)
             while len(self._failures) > _CALLERS_MAX:

@@ -95,9 +95,9 @@ class PanelActions:
             raise
         return self._done("; ".join(added))
 
-    def note(self, who: PanelIdentity, action: str, target: str, text: str) -> None:
+    def note(self, who: PanelIdentity, action: str, target: str, text: str, *, ok: bool = True) -> None:
         """Store the event of an action of the panel itself, such as a new token."""
-        actions.record_action(self._actor(who), action, target, True, text)
+        actions.record_action(self._actor(who), action, target, ok, text)
 
     def _actor(self, who: PanelIdentity) -> Actor:
         by = f"panel, {who.name}"

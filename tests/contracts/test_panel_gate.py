@@ -198,6 +198,41 @@ def test_failed_logins_are_limited(layout: Layout) -> None:
         assert [scene.form("/login", {"password": "x"}).status for _ in range(6)] == [403] * 5 + [429]
 
 
+def test_logins_refused_logins_and_ended_sessions_are_recorded(layout: Layout) -> None:
+    with panel_scene(layout) as scene:
+        reply = scene.form("/login", {"link": scene.access.make_link()})
+        cookie = reply.headers["set-cookie"].partition(";")[0]
+        scene.login()
+        fields = {"token": scene.form_token(cookie), "number": "2"}
+        assert scene.form("/settings/sessions/end", fields, cookie).status == 303
+        assert scene.form("/settings/sessions/end", fields, cookie).status == 303, "there is none any more"
+        for _ in range(9):
+            scene.form("/login", {"password": "x"})
+        scene.form("/login", {"link": "wrong"})
+        own = "panel, session 1 (127.0.0.1)"
+        assert scene.recorded == [
+            (own, "login", "", True), (own, "session-end", "2", True),
+            ("panel, someone (127.0.0.1)", "login", "", False),
+        ], "refused ones once a minute: a client must not fill the log"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("ann", "ann"), ("j\u00fcrgen", "j\u00fcrgen"), (" voil\u00e0 ", "voil\u00e0"), ("w" * 300, "w" * 100),
+        ("\u202eevil", "\\u202eevil"), ("a\x9b2J\x85", "a\\x9b2J\\x85"),
+    ],
+)  # fmt: skip
+def test_a_user_whom_a_proxy_names_is_recorded_as_people_write_the_name(layout: Layout, sent: str, shown: str) -> None:
+    with panel_scene(layout, auth_header="Remote-User", trusted_proxies=("127.0.0.1",)) as scene:
+        user = {"Remote-User": sent.encode().decode("latin-1"), "Origin": scene.origin}
+        page = scene.request("GET", "/settings", user).text
+        token = page.partition('name="token" value="')[2].partition('"')[0]
+        form = user | {"Content-Type": "application/x-www-form-urlencoded"}
+        assert scene.request("POST", "/settings/tokens", form, f"token={token}&name=t").status == 200
+        assert scene.recorded == [(f"panel, user {shown} (127.0.0.1)", "token", "t", True)]
+
+
 def test_unknown_callers_lock_out_neither_a_link_nor_a_browser_that_has_logged_in(layout: Layout) -> None:
     with panel_scene(layout) as scene:
         scene.access.set_password(password_hash("correct horse"))

@@ -182,7 +182,7 @@ def test_an_attack_is_refused(proxied: Proxied, name: str) -> None:
     assert reply.status == status
     if status == 303:
         assert reply.headers["location"] == "/torque/login"
-    assert proxied.scene.recorded == []
+    assert [each for each in proxied.scene.recorded if each[1] != "login"] == []
 
 
 def test_a_proxy_that_names_its_user_is_believed_on_the_unix_socket(proxied: Proxied) -> None:
