@@ -363,7 +363,7 @@ def test_what_fails_again_after_a_change_of_its_watch_ini_waits_for_the_next(wat
     watching.until(lambda: len(watching.failed) == 2)
     watching.settle()
     assert [event.kind for event in watching.failed] == ["template", "template"]
-    (root / "written.ini").write_text("")
+    (root / "written.ini").write_text("load_mode = normal\n")
     (root / "written.ini").rename(ini)
     watching.until(visible(watching, path))
 
