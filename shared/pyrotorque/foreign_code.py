@@ -20,6 +20,7 @@ from pyrotorque.text import printable
 
 _FILES_MAX: Final = 1_000
 _SHIPPED: Final = "pyrotorque.jobs."
+_COMMANDS: Final = ("", "torque.ini", "config.ini", "supervisor.conf", "config.py", "jobs", "templates", "rtorrent.d")
 _CODE: Final = (".py", ".pyc", ".so")
 
 
@@ -45,6 +46,21 @@ def _first_foreign(paths: Iterable[Path]) -> str:
             )
         if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid != 0):
             return f"other users may write {shown}, and root would run it with all rights: chmod go-w {shown}"
+    return ""
+
+
+def writable_by_all(config_dir: Path) -> str:
+    """Which file with commands or code every user of the machine may write, and what to do; empty if there is none."""
+    for name in _COMMANDS:
+        path = config_dir / name
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            continue
+        # In a sticky folder no user replaces files of another one.
+        if mode & stat.S_IWOTH and not (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
+            shown = printable(str(path))
+            return f"every user may write {shown}, and so run commands as {_user_name(os.geteuid())}: chmod o-w {shown}"
     return ""
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from pyrotorque import configuration
 from pyrotorque.errors import UserError
-from pyrotorque.foreign_code import foreign_code, refuse_foreign_config_py
+from pyrotorque.foreign_code import foreign_code, refuse_foreign_config_py, writable_by_all
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
 from pyrotorque.settings import SettingsProblems
+from pyrotorque_control.cli import run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 
@@ -115,3 +116,22 @@ def test_a_user_may_run_everything(home: Path, monkeypatch: pytest.MonkeyPatch) 
     written(home / "config.py", "")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert not foreign_code(home)
+
+
+@pytest.mark.parametrize("name", ["", "torque.ini", "config.ini", "jobs", "rtorrent.d"])
+def test_check_warns_of_commands_that_every_user_may_write(
+    home: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    written(home / "torque.ini", "[TORQUE]\nscgi_url = scgi:///x\n", 0)
+    (home / name).mkdir(exist_ok=True) if "." not in name.removesuffix(".d") else (home / name).touch()
+    home.chmod(0o755)
+    assert not writable_by_all(home)
+    (home / name).chmod((home / name).stat().st_mode | 0o002)
+    run(["--config-dir", str(home), "check"])
+    place = str(home / name)
+    assert f"every user may write {place}, and so run commands as root: chmod o-w {place}" in capsys.readouterr().err
+
+
+def test_in_a_sticky_folder_no_user_replaces_files_of_another_one(home: Path) -> None:
+    home.chmod(0o1777)
+    assert not writable_by_all(home)

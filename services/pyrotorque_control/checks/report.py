@@ -11,6 +11,7 @@ import msgspec
 from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import RTorrentError, UserError
+from pyrotorque.foreign_code import writable_by_all
 from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import SHARED_ADVICE, shared_text
@@ -128,6 +129,8 @@ def _owner(settings: Settings, path: Path) -> str:
 def _warnings(found: Configuration, config_dir: Path, rtorrent: RTorrentCheck) -> Iterator[str]:
     yield from map(str, found.warnings)
     yield from map(printable, found.layout.obstructed())
+    if writable := writable_by_all(config_dir):
+        yield writable
     home = home_folder() or NO_HOME
     if rtorrent.shared_with:
         yield f"{shared_text(rtorrent.shared_with)}; {SHARED_ADVICE}"
