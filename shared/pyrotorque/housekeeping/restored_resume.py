@@ -30,16 +30,18 @@ def set_resume_state(rtorrent: RTorrent, info_hash: str, resume: Mapping[bytes, 
 
 
 def _set_trackers(rtorrent: RTorrent, info_hash: str, saved: Mapping[bytes, Mapping[bytes, object]]) -> None:
-    known = _addresses(rtorrent, info_hash)
+    known = {url for url, _ in _trackers(rtorrent, info_hash)}
     for url, state in saved.items():
         if url not in known and state.get(b"extra_tracker") == 1:
             rtorrent.call("d.tracker.insert", info_hash, str(state.get(b"group", 0)), url)
-    for number, url in enumerate(_addresses(rtorrent, info_hash)):
-        if (is_enabled := saved.get(url, {}).get(b"enabled")) in (0, 1):
-            rtorrent.call("t.is_enabled.set", f"{info_hash}:t{number}", is_enabled)
+    for number, (url, is_enabled) in enumerate(_trackers(rtorrent, info_hash)):
+        wanted = saved.get(url, {}).get(b"enabled")
+        if wanted in (0, 1) and wanted != is_enabled:
+            rtorrent.call("t.is_enabled.set", f"{info_hash}:t{number}", wanted)
 
 
-def _addresses(rtorrent: RTorrent, info_hash: str) -> list[bytes]:
-    rows = rtorrent.call("t.multicall", info_hash, "", "t.url=")
-    texts = [str(row[0]) for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
-    return [text.encode("utf-8", "surrogateescape") for text in texts]
+def _trackers(rtorrent: RTorrent, info_hash: str) -> list[tuple[bytes, int]]:
+    """The address of each tracker, and whether it is enabled (1 or 0)."""
+    rows = rtorrent.call("t.multicall", info_hash, "", "t.url=", "t.is_enabled=")
+    found = [(str(row[0]), int(str(row[1]))) for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
+    return [(url.encode("utf-8", "surrogateescape"), is_enabled) for url, is_enabled in found]
