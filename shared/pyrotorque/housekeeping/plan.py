@@ -144,10 +144,15 @@ def plan(candidates: Sequence[RemovalCandidate], claims: Claims, rules: PlanRule
     # What waits for an approval is all of it, whatever may go in one day.
     found = _chosen(groups, claims, replace(rules, caps=replace(rules.caps, max_items=0, max_bytes=0, per_tracker=0)))
     held = _held(found.removals, rules)
-    if not held:
+    if not held and _exceeds_limits(found.removals, rules):
         found = _chosen(groups, claims, rules)
         held = _held(found.removals, rules)  # several small items may go in place of one that a limit keeps
     return replace(found, kept={**kept, **found.kept}, held=held)
+
+
+def _exceeds_limits(chosen: Sequence[PlannedRemoval], rules: PlanRules) -> bool:
+    """Whether not all of them may go in one day."""
+    return bool(_Allowance(rules).refusal([each.candidate for each in chosen], sum(each.size for each in chosen)))
 
 
 def _chosen(groups: Sequence[Sequence[RemovalCandidate]], claims: Claims, rules: PlanRules) -> Plan:
