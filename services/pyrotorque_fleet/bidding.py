@@ -54,7 +54,7 @@ class ClaimBidder:
         waiting = [
             (claim, self._turns.waited(claim.info_hash, revision, now))
             for revision, claim in offers
-            if self.swaps.is_free(claim.info_hash, now)
+            if self.swaps.is_free(claim.info_hash, now) and not self.table.lost_holder(claim.info_hash)
         ]
         # When the turn of each group has come, only changes of facts matter.
         has_turns = len(waiting) < len(offers) or any(waited <= self.rules.wait_max for _, waited in waiting)

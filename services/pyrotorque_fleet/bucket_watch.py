@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 from nats.aio.client import Client
@@ -54,7 +55,7 @@ class BucketWatch:
         is_same = state.identity == known.identity and state.newest >= known.newest
         self._seen = self._before = known.newest if is_same else 0
         self._state, self._delivered, self._arrived = state, 0, time.monotonic()
-        self._entered(state)
+        self._entered(replace(state, cut=not is_same and state.identity == known.identity))
         inbox = client.new_inbox()
         self._subscription = await client.subscribe(
             inbox, cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
@@ -123,7 +124,7 @@ class BucketWatch:
         if self._client is None:
             return
         if state.identity != self._state.identity or state.newest < self._seen:
-            await self.begin(self._client, BucketState("", 0))
+            await self.begin(self._client, BucketState(self._state.identity, self._seen))
         elif self._seen == self._before and self._seen < state.newest:
             await self.mend()
         else:

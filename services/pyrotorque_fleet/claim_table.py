@@ -32,6 +32,11 @@ TABLES: Final = """
     CREATE INDEX offers_by_hash ON offers (info_hash);
     """
 
+# `mine` is 2 for what this group was granted, 1 for what another one was.
+_LOSE: Final = (
+    "INSERT OR REPLACE INTO lost_claims (info_hash, mine, value)"
+    " SELECT info_hash, (state IN ('granted', 'done')) * (1 + (owner = ?)), value FROM claims"
+)
 _HAS_OPEN: Final = (
     "SELECT EXISTS (SELECT 1 FROM offers) OR EXISTS (SELECT 1 FROM handovers) OR EXISTS (SELECT 1 FROM lost_claims)"
 )
@@ -42,6 +47,7 @@ class ClaimTable:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._group = ""
         self._db: Connection = store.db
         self.changes = 0
         """Grows with each change."""
@@ -61,20 +67,22 @@ class ClaimTable:
         (newest,) = self._db.execute("SELECT max(revision) FROM claims").fetchone()
         return BucketState(found[0] if found else "", newest or 0)
 
-    def enter(self, identity: str, group: str) -> bool:
-        """The bucket that is followed from now on; whether it replaces another one.
+    def enter(self, identity: str, group: str, *, cut: bool = False) -> bool:
+        """The bucket that is followed from now on; whether it replaces another one, or lost its newest values (`cut`).
 
-        What `group`, which is this one, has is created again; of what was open, the generation is remembered.
+        What `group`, which is this one, has is created again, and what others have of our own offers; of what was
+        open, the generation is remembered.
         """
+        self._group = group
         before = self._db.execute("SELECT identity FROM claims_bucket").fetchone()
-        if before is not None and before[0] == identity:
+        if before is not None and before[0] == identity and not cut:
             return False
         with self._store.transaction() as db:
             db.execute("INSERT OR REPLACE INTO claims_bucket (only_one, identity) VALUES (1, ?)", (identity,))
             db.execute(
-                "INSERT OR REPLACE INTO lost_claims (info_hash, mine, value)"
-                " SELECT info_hash, owner = ? AND state IN ('granted', 'done'), value FROM claims"
-                " WHERE (owner = ? AND state IN ('granted', 'done')) OR state IN ('offered', 'assigned')",
+                f"{_LOSE} WHERE (state IN ('granted', 'done') AND"
+                " (owner = ? OR state = 'granted' OR info_hash IN (SELECT info_hash FROM offers)))"
+                " OR state IN ('offered', 'assigned')",
                 (group, group),
             )
             db.execute("DELETE FROM claims")
@@ -87,17 +95,13 @@ class ClaimTable:
     def lose(self, info_hash: str) -> None:
         """The servers lost this claim: as `enter` does for all of a bucket."""
         with self._store.transaction() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO lost_claims (info_hash, mine, value)"
-                " SELECT info_hash, 0, value FROM claims WHERE info_hash = ?",
-                (info_hash,),
-            )
+            db.execute(f"{_LOSE} WHERE info_hash = ?", (self._group, info_hash))
             db.execute("DELETE FROM claims WHERE info_hash = ?", (info_hash,))
             db.execute("UPDATE handovers SET generation = 0 WHERE info_hash = ? AND stage != 'released'", (info_hash,))
         self.changes += 1
 
     def lost(self, limit: int) -> list[Claim]:
-        """Claims of a bucket that was lost, those of this group first."""
+        """Claims of a bucket that was lost: those of this group first, then those that others were granted."""
         rows = self._db.execute(
             "SELECT info_hash, value FROM lost_claims ORDER BY mine DESC LIMIT ?", (limit,)
         ).fetchall()
@@ -108,6 +112,19 @@ class ClaimTable:
         row = self._db.execute("SELECT info_hash, value FROM lost_claims WHERE info_hash = ?", (info_hash,)).fetchone()
         claim = None if row is None else _decoded(*row)
         return 0 if claim is None else claim.generation
+
+    def lost_holder(self, info_hash: str) -> str:
+        """The group that was granted a claim which the servers lost; empty if none was."""
+        row = self._db.execute(
+            "SELECT info_hash, value FROM lost_claims WHERE info_hash = ? AND mine > 0", (info_hash,)
+        ).fetchone()
+        claim = None if row is None else _decoded(*row)
+        return "" if claim is None else claim.owner
+
+    def renumber(self, info_hash: str, generation: int) -> None:
+        """The claim of this group continues as another assignment."""
+        with self._store.transaction() as db:
+            db.execute("UPDATE handovers SET generation = ? WHERE info_hash = ?", (generation, info_hash))
 
     def forget_lost(self, hashes: Iterable[str]) -> None:
         with self._store.transaction() as db:
@@ -143,6 +160,10 @@ class ClaimTable:
             " AND info_hash NOT IN (SELECT info_hash FROM handovers)"
         )
         return [others[info_hash] for (info_hash,) in self._db.execute(query, (owner, *others))]
+
+    def newest_of(self, owner: str, limit: int) -> list[tuple[int, Claim]]:
+        """What this group was granted, the newest change first."""
+        return self._claims("owner = ? AND state IN ('granted', 'done') ORDER BY revision DESC LIMIT ?", owner, limit)
 
     def in_state(self, state: str, limit: int, after: int = 0) -> list[tuple[int, Claim]]:
         """The claims in this state, the oldest change first."""

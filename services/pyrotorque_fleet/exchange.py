@@ -42,10 +42,14 @@ class ClaimUpdate:
 
 @dataclass(frozen=True)
 class BucketState:
-    """A bucket: its `identity` changes when it is created again, `newest` is its newest revision."""
+    """A bucket: its `identity` changes when it is created again, `newest` is its newest revision.
+
+    It is `cut` where the servers lost revisions that were known: more of them lost their data than may.
+    """
 
     identity: str
     newest: int
+    cut: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,14 @@
-"""Creates the claims of this group again after their bucket was lost: its file is the truth, the bucket an index."""
+"""Creates claims again that the servers lost: the files of the groups are the truth, the bucket an index.
+
+A claim that was granted stays granted: its owner writes it again, or, after a while, any group that knows it. So no
+other group is granted the item while its owner is away.
+"""
 
 import logging
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from pyrotorque import logs
 from pyrotorque.text import printable
@@ -24,21 +30,22 @@ class LostClaims:
     swaps: ClaimSwaps
 
     def restore(self, now: float, *, may_bid: bool) -> None:
-        """Create the claims that this group has, which is the truth; the others are created by theirs."""
+        """Write what this group has, and what others have once they had time for it; the rest is offered again."""
         lost = self.table.lost(_CLAIMS_MAX)
         if not lost:
             return
         finished: list[str] = []
         for claim in lost:
-            known = self.table.get(claim.info_hash)
-            is_ours = claim.owner == self.group and claim.state in ("granted", "done")
-            if known is not None:
+            found = self.table.get(claim.info_hash)
+            known = None if found is None else found[1]
+            is_granted = claim.state in ("granted", "done")
+            if known is not None and not (is_granted and known.state in ("offered", "assigned")):
                 finished.append(claim.info_hash)
-                if is_ours and known[1].owner != self.group:
-                    self._report_conflict(claim, known[1])
-            elif is_ours:
-                if not self.swaps.is_full and self.swaps.is_free(claim.info_hash, now):
-                    self.swaps.swap(claim, 0)
+                if is_granted and claim.owner == self.group != known.owner:
+                    self._report_conflict(claim, known)
+            elif is_granted:
+                if claim.owner == self.group or may_bid:
+                    self._write(claim, found, now)
             elif may_bid and claim.state not in ("offered", "assigned"):
                 finished.append(claim.info_hash)
         waits = [claim for claim in lost if claim.state in ("offered", "assigned")]
@@ -46,6 +53,17 @@ class LostClaims:
             finished += [claim.info_hash for claim in waits[: _CLAIMS_MAX // 4]]
         if finished:
             self.table.forget_lost(finished)
+
+    def _write(self, claim: Claim, found: tuple[int, Claim] | None, now: float) -> None:
+        """Create it, or replace an older value that the servers have left."""
+        if self.swaps.is_full or not self.swaps.is_free(claim.info_hash, now):
+            return
+        revision, known = found or (0, claim)
+        if known.generation > claim.generation:  # an assignment since then, which ends by this
+            claim = msgspec.structs.replace(claim, generation=known.generation)
+            if claim.owner == self.group:
+                self.table.renumber(claim.info_hash, claim.generation)
+        self.swaps.swap(claim, revision)
 
     def _report_conflict(self, mine: Claim, other: Claim) -> None:
         text = (

@@ -40,6 +40,10 @@ _SOON: Final = 0.03
 _SOON_SHARE: Final = 0.1
 """Between two looks at the ledger while a claim waits for the watcher: 30 ms, and up to a second if nothing changes."""
 _READ_WITHIN: Final = 5.0
+_VERIFY_FOR: Final = 75.0
+"""After a connection: a loss is certain when it is seen twice, 15 s apart."""
+_VERIFY_EVERY: Final = 20.0
+_VERIFIED_MAX: Final = 60
 
 
 class Groups(Protocol):
@@ -76,12 +80,14 @@ class Placement:
     _wanted: BucketState | None = None
     _no_bids_until: float = 0.0
     _watch_at: float = 0.0
+    _verify_at: float = 0.0
+    _verify_until: float = 0.0
     _waits: bool = False
     _changed: tuple[int, float] = (-1, 0.0)
     _problem: str = ""
 
     def __post_init__(self) -> None:
-        self.swaps = ClaimSwaps(self.table, self.link, self.wake)
+        self.swaps = ClaimSwaps(self.table, self.link, self.wake, self._wait_for_owners)
         self.inbox = Inbox(self.layout.state_dir)
         watcher = LocalWatcher(self.layout)
         shared = (self.settings.name, self.table, self.swaps, self.inbox, watcher, self._present, self.bad_value)
@@ -103,8 +109,9 @@ class Placement:
 
     def follow(self, state: BucketState) -> None:
         """The bucket as it is now."""
-        if self.table.enter(state.identity, self.settings.name):
-            self._no_bids_until = float("inf")  # set by the next step
+        if self.table.enter(state.identity, self.settings.name, cut=state.cut):
+            self._wait_for_owners()
+            self._wanted = None
             text = "the claims of the fleet were lost at the servers; this group creates its own again"
             log.warning("%s", text)
             logs.owner_event(
@@ -114,6 +121,11 @@ class Placement:
         self._claims_seen = max(self._claims_seen, self.table.known().newest)
         if self._wanted is None:
             self._wanted, self._wanted_at = state, time.monotonic()
+            self._verify_until = self._wanted_at + _VERIFY_FOR
+
+    def _wait_for_owners(self) -> None:
+        """The servers lost claims: no bids until each group had time to write what it has."""
+        self._no_bids_until = float("inf")  # set by the next step
 
     def update(self, updates: Sequence[ClaimUpdate]) -> None:
         """Values of claims."""
@@ -172,6 +184,9 @@ class Placement:
             self._no_bids_until = now + self.rebuild
         self._step_changes = self.table.changes
         self.lost.restore(now, may_bid=now >= self._no_bids_until)
+        if self._verify_at <= now < self._verify_until:
+            self._verify_at = now + _VERIFY_EVERY
+            self._verify(now)
         try:
             if now >= self._no_bids_until:
                 self.sender.step(now)
@@ -220,6 +235,12 @@ class Placement:
         if now < self._no_bids_until:
             return "the claims were lost and are created again: it waits a minute"
         return self.bidder.refusal(claim, now)
+
+    def _verify(self, now: float) -> None:
+        """Compare what this group was granted last with the servers, which may have lost it while it was away."""
+        for _, claim in self.table.newest_of(self.settings.name, _VERIFIED_MAX):
+            if self.swaps.is_free(claim.info_hash, now) and not self.swaps.is_full:
+                self.swaps.read(claim.info_hash)
 
     # -- what others do not finish
 

@@ -177,6 +177,8 @@ class OfferSender:
             if is_stored:  # the bucket of its claim was lost, and its holder has not created it again yet
                 return SettledOffer(turn=turn, token=token, state="placed", group=holder)
             return SettledOffer(turn=turn, token=token, state="duplicate", reason=f"{holder} has it")
+        if self.table.lost_holder(mine.info_hash):
+            return None  # the servers lost the claim of the group that has it
         new = offer(mine, known)
         if isinstance(new, KnownClaim):
             return SettledOffer(turn=turn, token=token, state="duplicate", reason=_known_text(new.claim))

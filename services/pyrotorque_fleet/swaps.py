@@ -38,6 +38,8 @@ class ClaimSwaps:
     table: ClaimTable
     link: ClaimLink
     wake: Callable[[], None]
+    lost: Callable[[], None] = lambda: None
+    """Is called when the servers lost a claim that they had acknowledged."""
     _running: dict[str, tuple[Future[Any], Callable[[Any, BaseException | None], None]]] = field(
         default_factory=dict[str, tuple["Future[Any]", Callable[[Any, "BaseException | None"], None]]]
     )
@@ -110,6 +112,7 @@ class ClaimSwaps:
             if self._is_lost(info_hash, result):
                 log.warning("the servers lost their claim on %s: it is created again", info_hash)
                 self.table.lose(info_hash)
+                self.lost()
             if result is None:
                 return
             try:
@@ -122,10 +125,10 @@ class ClaimSwaps:
 
     def _is_lost(self, info_hash: str, stored: StoredClaim | None) -> bool:
         """Whether the servers have had nothing, or an older value, for longer than a stale read takes: they lost what
-        they acknowledged. What a group was granted it creates again itself, and nothing older replaces that."""
+        they acknowledged."""
         known = self.table.get(info_hash)
         is_older = known is not None and stored is not None and stored.revision < known[0]
-        if known is None or not (stored is None or (is_older and known[1].state in ("offered", "assigned"))):
+        if known is None or not (stored is None or is_older):
             self._absent.pop(info_hash, None)
             return False
         now = time.monotonic()

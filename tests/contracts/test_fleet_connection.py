@@ -1,5 +1,6 @@
 """Connections of a group to real nats-servers over TLS: what is refused, and the sentence that says why."""
 
+import shutil
 import socket
 import tempfile
 import threading
@@ -12,12 +13,14 @@ import msgspec
 import pytest
 
 from pyrotorque.settings.schema import FleetSettings
+from pyrotorque_fleet.claims import Claim, encode_claim
 from pyrotorque_fleet.connection import clear_reason
-from pyrotorque_fleet.exchange import Connected, Disconnected, LinkError
+from pyrotorque_fleet.exchange import BucketState, ClaimUpdate, Connected, Disconnected, LinkError
 from pyrotorque_fleet.link import Link
 from tests.nats import NatsServer
 from tests.nats_cluster import NatsCluster
 from tests.programs import Program
+from tests.unit.test_fleet_claims import a_claim
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.xdist_group("nats"), pytest.mark.timeout(120)]
@@ -196,3 +199,40 @@ def test_no_password_goes_to_a_server_that_offers_no_tls(scene: Scene) -> None:
 )
 def test_other_reasons_are_said_clearly_or_as_they_are(text: str, expected: str) -> None:
     assert expected in clear_reason(text)
+
+
+def test_a_bucket_that_lost_its_newest_values_is_noticed(tmp_path: Path, nats_program: Program) -> None:
+    """The servers come back with older data, as where too many of them lost it; the bucket is the same one."""
+    claims = [a_claim(info_hash=letter * 40) for letter in "ABC"]
+    with NatsServer(tmp_path / "n", program=nats_program.path) as server:
+        link = Link(FleetSettings(servers=(server.url,), name="box1"), lambda: None)
+        link.start()
+
+        def newest() -> BucketState:
+            return [each for each in list(link.received) if isinstance(each, BucketState)][-1]
+
+        def write(claim: Claim) -> int:
+            return eventually(lambda: link.swap(claim.info_hash, encode_claim(claim), 0).result(10), 40)
+
+        try:
+            eventually(newest, 40)
+            write(claims[0])
+            server.stop()
+            shutil.copytree(server.folder / "js", tmp_path / "older")
+            server.start()
+            write(claims[1])
+            link.known_claims = BucketState(newest().identity, write(claims[2]))
+            server.stop()
+            shutil.rmtree(server.folder / "js")
+            shutil.copytree(tmp_path / "older", server.folder / "js")
+            link.received.clear()
+            server.start()
+            found = eventually(lambda: next(each for each in list(link.received) if isinstance(each, BucketState)), 60)
+            assert (found.cut, found.newest < link.known_claims.newest) == (True, True)
+            assert found.identity == link.known_claims.identity
+            arrived = eventually(
+                lambda: next(each for each in list(link.received) if isinstance(each, ClaimUpdate)), 40
+            )
+            assert arrived.info_hash == claims[0].info_hash
+        finally:
+            link.close(5)

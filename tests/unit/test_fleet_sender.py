@@ -77,3 +77,31 @@ def test_an_item_of_another_group_is_ours_if_it_was_offered_before(store: Store,
     assert (found.turn, found.state) == (TURN, state)
     assert "two" in (found.group or found.reason)
     assert table.offers() == []
+
+
+def test_an_offer_waits_while_the_claim_of_the_group_that_has_it_is_lost(store: Store) -> None:
+    """That group is away, so it cannot say so itself."""
+    table, watcher = ClaimTable(store), SettledBy()
+    claim = a_claim(offer=f"{TURN}-{TOKEN}")
+    table.add_offer(TURN, TOKEN, b"/x.torrent", claim, encode_claim(claim))
+    table.mark_stored(TURN)
+    table.enter("bucket", "one")
+    has_it = a_claim(offer=claim.offer, state="granted", owner="two", generation=1)
+    table.apply([(7, has_it, encode_claim(has_it))])
+    table.enter("another", "one")
+
+    class SilentLink(HolderLink):
+        def ask_all(self, payload: bytes, timeout: float, expected: int = 1) -> "Future[list[bytes]]":
+            found: Future[list[bytes]] = Future()
+            found.set_result([])
+            return found
+
+    # It has no `swap`: an offer would raise an error.
+    swaps = ClaimSwaps(table, cast(ClaimLink, SilentLink()), lambda: None)
+    sender = OfferSender(
+        "one", table, swaps, cast(Inbox, OneFile()), cast(LocalWatcher, watcher), lambda: 2, lambda: None
+    )
+    for now in range(1, 4):
+        sender.step(float(now))
+        swaps.finish(float(now))
+    assert (watcher.offers, len(table.offers())) == ([], 1)
