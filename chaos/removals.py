@@ -53,6 +53,10 @@ _EFFECTS: Final[tuple[tuple[Any, str], ...]] = (
     (RTorrent, "call"),
 )
 _SILENT: Final = "udp://127.0.0.1:1/announce"
+_DESCRIBED: Final = (
+    "d.state", "d.is_open", "d.is_active", "d.complete", "d.hashing", "d.hashing_failed", "d.message", "d.priority",
+    "d.base_path", "d.completed_chunks", "d.size_chunks",
+)  # fmt: skip
 _SETTINGS: Final = {
     "job_name": "tidy", "schedule": "hour=4", "condition": "is_complete=yes", "data": "quarantine", "others": "none",
     "min_ratio": "0", "min_seedtime": "0", "matched_for": "0", "announce": "0", "max_percent": "100",
@@ -201,8 +205,12 @@ class _Chaos:
             return self.client.multicall(calls) == [1, 1, 0]
         return False
 
+    @property
+    def _folder(self) -> Path:
+        return self.rtorrent.downloads / quarantine.NAME
+
     def _entries(self) -> int:
-        return sum(1 for _ in quarantine.entries(self.rtorrent.downloads / quarantine.NAME))
+        return sum(1 for _ in quarantine.entries(self._folder))
 
     def _content(self) -> dict[str, bytes]:
         top = self.rtorrent.downloads
@@ -222,8 +230,16 @@ class _Chaos:
         wait_until(lambda: all(map(self._seeds, self.items)), 60, lambda: f"{self._missing()} are not complete")
         shutil.rmtree(state)
 
-    def _missing(self) -> list[str]:
-        return [item for item in self.items if not self._seeds(item)]
+    def _missing(self) -> dict[str, object]:
+        """What rTorrent has of each item that does not seed, and the quarantine of it."""
+        found: dict[str, object] = {
+            "quarantined": [each.removal.info_hash for each in quarantine.entries(self._folder)]
+        }
+        for item in self.items:
+            if not self._seeds(item):
+                with contextlib.suppress(RTorrentError):
+                    found[item] = self.client.multicall([(command, (item,)) for command in _DESCRIBED])
+        return found
 
 
 def _child(what: str, state: Path, url: str, downloads: Path, step: int) -> int:

@@ -39,7 +39,7 @@ class LostClaims:
             found = self.table.get(claim.info_hash)
             known = None if found is None else found[1]
             is_granted = claim.state in ("granted", "done")
-            if known is not None and not (is_granted and known.state in ("offered", "assigned")):
+            if known is not None and not (is_granted and _is_earlier(known, claim)):
                 finished.append(claim.info_hash)
                 if is_granted and claim.owner == self.group != known.owner:
                     self._report_conflict(claim, known)
@@ -72,3 +72,9 @@ class LostClaims:
         )
         log.error("%s", text)
         logs.owner_event("fleet conflict", text)
+
+
+def _is_earlier(known: Claim, claim: Claim) -> bool:
+    """Whether the servers have left a value from before this one, which was granted or done."""
+    was_granted = known.state == "granted" and claim.state == "done" and known.owner == claim.owner
+    return was_granted or known.state in ("offered", "assigned")

@@ -130,6 +130,17 @@ def test_an_older_value_that_the_servers_have_left_is_replaced(scene: Making, na
     assert s.restore(may_bid=True) == [TWO_HAS_IT]
 
 
+def test_what_was_done_is_not_granted_again(scene: Making) -> None:
+    s = scene("two")
+    done = msgspec.structs.replace(TWO_HAS_IT, state="done")
+    s.know(60, done)
+    s.table.lose(HASH)
+    s.servers.revision = 50
+    s.know(50, TWO_HAS_IT)
+    assert s.restore(may_bid=False) == [done]
+    assert s.restore(may_bid=False) == []
+
+
 def test_an_assignment_since_then_ends(scene: Making) -> None:
     s = scene("two")
     s.know(60, TWO_HAS_IT)
