@@ -32,10 +32,13 @@ TABLES: Final = """
     CREATE INDEX offers_by_hash ON offers (info_hash);
     """
 
-# `mine` is 2 for what this group was granted, 1 for what another one was.
+# `mine` is 2 for what this group was granted, 1 for what another one was. What was granted and is not written again yet
+# is not replaced by an earlier value that the servers had left.
 _LOSE: Final = (
-    "INSERT OR REPLACE INTO lost_claims (info_hash, mine, value)"
-    " SELECT info_hash, (state IN ('granted', 'done')) * (1 + (owner = ?)), value FROM claims"
+    "INSERT INTO lost_claims (info_hash, mine, value)"
+    " SELECT info_hash, (state IN ('granted', 'done')) * (1 + (owner = ?)), value FROM claims WHERE {}"
+    " ON CONFLICT (info_hash) DO UPDATE SET mine = excluded.mine, value = excluded.value"
+    " WHERE excluded.mine >= lost_claims.mine"
 )
 _HAS_OPEN: Final = (
     "SELECT EXISTS (SELECT 1 FROM offers) OR EXISTS (SELECT 1 FROM handovers) OR EXISTS (SELECT 1 FROM lost_claims)"
@@ -80,9 +83,11 @@ class ClaimTable:
         with self._store.transaction() as db:
             db.execute("INSERT OR REPLACE INTO claims_bucket (only_one, identity) VALUES (1, ?)", (identity,))
             db.execute(
-                f"{_LOSE} WHERE (state IN ('granted', 'done') AND"
-                " (owner = ? OR state = 'granted' OR info_hash IN (SELECT info_hash FROM offers)))"
-                " OR state IN ('offered', 'assigned')",
+                _LOSE.format(
+                    "(state IN ('granted', 'done') AND"
+                    " (owner = ? OR state = 'granted' OR info_hash IN (SELECT info_hash FROM offers)))"
+                    " OR state IN ('offered', 'assigned')"
+                ),
                 (group, group),
             )
             db.execute("DELETE FROM claims")
@@ -95,7 +100,7 @@ class ClaimTable:
     def lose(self, info_hash: str) -> None:
         """The servers lost this claim: as `enter` does for all of a bucket."""
         with self._store.transaction() as db:
-            db.execute(f"{_LOSE} WHERE info_hash = ?", (self._group, info_hash))
+            db.execute(_LOSE.format("info_hash = ?"), (self._group, info_hash))
             db.execute("DELETE FROM claims WHERE info_hash = ?", (info_hash,))
             db.execute("UPDATE handovers SET generation = 0 WHERE info_hash = ? AND stage != 'released'", (info_hash,))
         self.changes += 1

@@ -130,6 +130,22 @@ def test_an_older_value_that_the_servers_have_left_is_replaced(scene: Making, na
     assert s.restore(may_bid=True) == [TWO_HAS_IT]
 
 
+@pytest.mark.parametrize("lose_again", ["the bucket", "its newest values", "the claim"])
+def test_a_second_loss_before_it_was_written_changes_nothing(scene: Making, lose_again: str) -> None:
+    s = scene("two")
+    s.know(60, TWO_HAS_IT)
+    s.table.enter("bucket", "two", cut=True)
+    s.know(50, a_claim(state="assigned", owner="two", generation=3))
+    match lose_again:
+        case "the bucket":
+            s.table.enter("another", "two")
+        case "its newest values":
+            s.table.enter("bucket", "two", cut=True)
+        case _:
+            s.table.lose(HASH)
+    assert s.restore(may_bid=False) == [TWO_HAS_IT]
+
+
 def test_what_was_done_is_not_granted_again(scene: Making) -> None:
     s = scene("two")
     done = msgspec.structs.replace(TWO_HAS_IT, state="done")
