@@ -139,7 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200 if self.path.startswith("/announce") else 404)
         self.end_headers()
-        self.wfile.write(b"d8:completei2e10:incompletei1e8:intervali1800e5:peers0:e")
+        with contextlib.suppress(ConnectionError):  # rTorrent has given up a request of thousands
+            self.wfile.write(b"d8:completei2e10:incompletei1e8:intervali1800e5:peers0:e")
 
     def log_message(self, format: str, *args: object) -> None:
         pass
