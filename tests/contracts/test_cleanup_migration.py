@@ -182,7 +182,8 @@ def test_free_space_of_autoremove_torrents(scene: CleanupScene, monkeypatch: pyt
     assert not made(scene, settings, **roomy).preview().plan.removals, "there is enough room"
     plan = made(scene, settings, **full).preview().plan
     assert [each.candidate.info_hash for each in plan.removals] == [old, young], "the oldest one first"
-    made(scene, settings, **full, max_items="1").run()
+    with pytest.raises(UserError, match="the limits of 24 hours keep the rest"):
+        made(scene, settings, **full, max_items="1").run()
     assert [scene.has(each) for each in (old, young, kept, other)] == [False, True, True, True]
     assert not (scene.downloads / "Old").exists()
 

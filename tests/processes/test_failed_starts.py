@@ -199,7 +199,7 @@ def test_a_service_that_cannot_start_is_named_with_its_cause(short_folder: Path,
 def test_a_state_that_cannot_be_opened_is_named_though_its_service_runs_and_waits(short_folder: Path) -> None:
     group = Group(short_folder / "conf", INI)
     (group.config_dir / "state").mkdir(mode=0o700)
-    (group.config_dir / "state" / "watcher.sqlite3").mkdir()
+    (group.config_dir / "state" / "watcher.sqlite3").symlink_to("watcher.sqlite3")
     code, line = start_fails(group)
     assert (code, "watcher did not start: cannot open the state file" in line, "scheduler" in line) == (75, True, False)
 
@@ -212,7 +212,7 @@ def test_a_restart_keeps_the_services_that_answer(short_folder: Path) -> None:
         database = group.config_dir / "state" / "exporter.sqlite3"
         for path in database.parent.glob("exporter.sqlite3*"):
             path.unlink()
-        database.mkdir()
+        database.symlink_to(database.name)
         ended = group.command("--restart", timeout=110)
         assert (ended.returncode, "the other services run" in ended.stderr) == (75, True), ended.stderr
         assert "exporter did not start: cannot open the state file" in ended.stderr
