@@ -182,8 +182,8 @@ class ClaimReceiver:
         unknown: list[Claim] = []
         for revision, claim, record in entries:
             generation, holder = self._free.get(claim.info_hash, (-1, ""))
-            if record is None:
-                continue
+            if record is None or self.table.lost_holder(claim.info_hash) not in ("", self.group):
+                continue  # an older assignment, which the servers had left: another group was granted it since
             if generation != record.generation and self.present() > 1:
                 unknown.append(claim)
             elif holder:

@@ -1,6 +1,6 @@
 """Claims that the servers lost: what a group was granted stays its own, and any group writes the claim again."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,11 @@ from pyrotorque_fleet.claims import Claim, encode_claim
 from pyrotorque_fleet.exchange import Conflict
 from pyrotorque_fleet.forward import MIGRATIONS
 from pyrotorque_fleet.holders import ItemHolders
+from pyrotorque_fleet.inbox import Inbox
+from pyrotorque_fleet.local_group import LocalWatcher
 from pyrotorque_fleet.lost_claims import LostClaims
 from pyrotorque_fleet.messages import decode_claim
+from pyrotorque_fleet.receiver import ClaimReceiver
 from pyrotorque_fleet.swaps import ClaimLink, ClaimSwaps
 from tests.unit.test_fleet_claims import HASH, a_claim
 
@@ -208,3 +211,30 @@ def test_no_bid_is_made_for_an_older_offer_of_what_another_group_was_granted(
     holders = cast(ItemHolders, None)
     bidding.ClaimBidder(rules, s.table, s.swaps, list, None, holders, lambda: None).step(1.0)
     assert seen == ["B" * 40]
+
+
+class HeldItems:
+    """The watcher has loaded all of them, held."""
+
+    def loads(self, records: Mapping[str, object]) -> dict[str, str]:
+        return dict.fromkeys(records, "held")
+
+
+@pytest.mark.parametrize(("holder", "written"), [("two", 0), ("one", 1)])
+def test_no_older_assignment_is_granted_over_what_another_group_was_granted(
+    scene: Making, holder: str, written: int
+) -> None:
+    """The servers have left the assignment of `one`, which it had lost to the group that was granted the claim."""
+    s = scene("one")
+    s.know(60, msgspec.structs.replace(TWO_HAS_IT, owner=holder))
+    s.table.enter("bucket", "one", cut=True)
+    s.servers.revision = 50
+    older = a_claim(state="assigned", owner="one", generation=2)
+    s.know(50, older)
+    s.table.record(older, "handed", b"/x")
+    receiver = ClaimReceiver(
+        "one", s.table, s.swaps, cast(Inbox, HeldItems()), cast(LocalWatcher, None), lambda: 1, lambda: None
+    )
+    receiver.step(1.0)
+    s.swaps.finish(1.0)
+    assert len(s.servers.written) == written
