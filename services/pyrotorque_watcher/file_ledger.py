@@ -24,6 +24,8 @@ class FileLedger:
         self._db = store.db
         (last,) = self._db.execute("SELECT max(turn) FROM metafiles").fetchone()
         self._turn = int(last or 0)
+        self.configured_folders = _Folders(self._db)
+        """Those whose watch.ini had settings when it was read last."""
         self.inboxes: frozenset[bytes] = frozenset()
         """The roots of metafiles of the fleet: what is loaded from them is held."""
         self._urgent: deque[int] = deque(maxlen=_URGENT_MAX)
@@ -197,3 +199,21 @@ class FileLedger:
     def forget_old(self, now: float) -> None:
         """Remove the rows of files that are gone for more than a year."""
         self._db.execute("DELETE FROM metafiles WHERE gone != 0 AND gone < ?", (now - _YEAR,))
+
+
+class _Folders(set[bytes]):
+    """The rows of the table configured_folders; few, and changed with a watch.ini only."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        super().__init__(path for (path,) in db.execute("SELECT path FROM configured_folders"))
+        self._db = db
+
+    def add(self, folder: bytes, /) -> None:
+        if folder not in self:
+            super().add(folder)
+            self._db.execute("INSERT OR IGNORE INTO configured_folders VALUES (?)", (folder,))
+
+    def discard(self, folder: object, /) -> None:
+        if folder in self:
+            super().discard(folder)
+            self._db.execute("DELETE FROM configured_folders WHERE path = ?", (folder,))

@@ -259,4 +259,8 @@ MIGRATIONS: Final = (
     ALTER TABLE metafiles ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX metafiles_hold ON metafiles (hold) WHERE hold != 0;
     """,
+    """
+    -- the folders whose watch.ini had settings when it was read last: an empty one has lost them
+    CREATE TABLE configured_folders (path BLOB PRIMARY KEY) WITHOUT ROWID;
+    """,
 )

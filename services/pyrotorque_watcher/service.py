@@ -101,7 +101,9 @@ class Watcher:
         active = [with_inbox(job, settings, layout) for job in settings.active_jobs(WatchSettings)]
         if not active:
             log.info("no tree watch is active: nothing to do (job.treewatch.active in torque.ini)")
-        self._jobs = {job.name: LoadJob(job, JobRecipes(job, settings, layout)) for job in active}
+        self._jobs = {
+            job.name: LoadJob(job, JobRecipes(job, settings, layout, self.ledger.configured_folders)) for job in active
+        }
         self._connect(settings, layout)
         since_ns = baseline_ns(self.ledger, self.group_started, layout.config_dir / "torque.ini")
         for key, text in failing_settings(settings):

@@ -115,14 +115,17 @@ def test_a_reported_watch_ini_that_is_corrected_or_removed_is_reported_as_over(
 
 
 @pytest.mark.parametrize("is_removed", [False, True])
+@pytest.mark.parametrize("meanwhile", ["running", "restarted"])
 def test_a_watch_ini_that_was_emptied_holds_metafiles_until_it_is_restored_or_removed(
-    watching: Watching, root: Path, rtorrent: PrivateRTorrent, is_removed: bool
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent, is_removed: bool, meanwhile: str
 ) -> None:
     first, second = root / "first.torrent", root / "second.torrent"
     (root / "watch.ini").write_text("custom1 = films\n")
     drop(first)
     watching.until(lambda: watching.state(first) == "loaded")
     (root / "watch.ini").write_bytes(b"")
+    if meanwhile == "restarted":  # as after a power failure, which empties a file that was just written
+        watching.again()
     drop(second)
     failed(watching, second)
     assert "is empty, and had settings" in watching.failed[0].reason
@@ -131,3 +134,21 @@ def test_a_watch_ini_that_was_emptied_holds_metafiles_until_it_is_restored_or_re
     watching.until(lambda: watching.state(second) == "loaded")
     labels = [row[0] for row in RTorrent(rtorrent.url).rows("main", ["d.custom1="])]
     assert sorted(labels) == (["", "films"] if is_removed else ["films", "films"])
+
+
+@pytest.mark.parametrize("before", [None, "# custom1 = films\n"], ids=["none", "only a comment"])
+def test_an_empty_watch_ini_that_had_no_settings_sets_nothing(
+    watching: Watching, root: Path, before: str | None
+) -> None:
+    first, second = root / "first.torrent", root / "second.torrent"
+    if before is not None:
+        (root / "watch.ini").write_text("custom1 = films\n")
+        drop(first)
+        watching.until(lambda: watching.state(first) == "loaded")
+        (root / "watch.ini").write_text(before)
+        drop(root / "between.torrent")
+        watching.until(lambda: watching.state(root / "between.torrent") == "loaded")
+    (root / "watch.ini").write_bytes(b"")
+    watching.again()
+    drop(second)
+    watching.until(lambda: watching.state(second) == "loaded")

@@ -14,7 +14,7 @@ from pyrotorque.settings.schema import Disposal, Settings, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_watcher.load.plan import LoadPolicy
 from pyrotorque_watcher.load.visibility import unmapped
-from pyrotorque_watcher.load.watch_ini import WatchIniFiles
+from pyrotorque_watcher.load.watch_ini import ConfiguredFolders, WatchIniFiles
 
 if TYPE_CHECKING:
     from pyrotorque.loadcommands import LoadCommand
@@ -51,9 +51,14 @@ class WatchedMetafile(Protocol):
 
 
 class JobRecipes:
-    """The settings of one job. Raises TemplateError or CommandRefused for invalid commands."""
+    """The settings of one job. `configured` are the folders whose watch.ini had settings.
 
-    def __init__(self, job: WatchSettings, settings: Settings, layout: Layout) -> None:
+    Raises TemplateError or CommandRefused for invalid commands.
+    """
+
+    def __init__(
+        self, job: WatchSettings, settings: Settings, layout: Layout, configured: ConfiguredFolders | None = None
+    ) -> None:
         self.job = job
         self.reported_ini: dict[bytes, float] = {}
         """Folders whose watch.ini is reported as invalid in the owner's log, and since when (CLOCK_MONOTONIC)."""
@@ -64,7 +69,9 @@ class JobRecipes:
         self._roots = tuple(path.expanduser().absolute() for path in job.path)
         self.inbox = root_bytes(layout.state_dir, job.name)
         """The root of metafiles that the fleet gave to this group."""
-        self._inis = WatchIniFiles(templates, can_move=job.loaded_path is not None)
+        self._inis = WatchIniFiles(
+            templates, set[bytes]() if configured is None else configured, can_move=job.loaded_path is not None
+        )
         self._compiled: dict[tuple[str, str, bool], LoadCommand] = {}
         for name, text in job.commands:
             self.command(name, text, tame=False)

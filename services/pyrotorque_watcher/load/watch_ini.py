@@ -5,7 +5,7 @@ import stat
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyrotorque.errors import SettingsError, UserError
 from pyrotorque.text import printable
@@ -21,11 +21,22 @@ class WatchIniUnreadable(UserError):
     """The kernel refuses to read the file now: nothing is known about its content."""
 
 
+class ConfiguredFolders(Protocol):
+    """The folders whose watch.ini had settings when it was read last."""
+
+    def __contains__(self, folder: object, /) -> bool: ...
+
+    def add(self, folder: bytes, /) -> None: ...
+
+    def discard(self, folder: object, /) -> None: ...
+
+
 class WatchIniFiles:
     """The watch.ini files in one job's trees. Most trees have none, and then the parser is not even imported."""
 
-    def __init__(self, templates: Path, *, can_move: bool) -> None:
+    def __init__(self, templates: Path, configured: ConfiguredFolders, *, can_move: bool) -> None:
         self._templates = templates
+        self._configured = configured
         self._can_move = can_move
         """Whether the job has a folder to move metafiles to."""
         self._read: dict[bytes, tuple[_Stamp, Overrides | UserError]] = {}
@@ -60,22 +71,32 @@ class WatchIniFiles:
             stamp = _stamp(os.stat(path), os.lstat(path), os.stat(folder))
         except (FileNotFoundError, NotADirectoryError):
             self._read.pop(folder, None)
+            self._configured.discard(folder)
             return None
         except OSError as error:
             raise _unreadable(path, error) from error
         if folder not in self._read or self._read[folder][0] != stamp:
-            self._read[folder] = (stamp, self._lost(path, folder) or self._parsed(path))
+            self._read[folder] = (stamp, self._lost(path, folder) or self._recorded(self._parsed(path), folder))
         content = self._read[folder][1]
         if isinstance(content, UserError):
             raise content
         return content
 
     def _lost(self, path: bytes, folder: bytes) -> UserError | None:
-        """An editor or a full disk has emptied a file that had settings: what is loaded would lack them."""
-        before = self._read.get(folder)
-        if before is None or before[1] == _overrides() or os.stat(path).st_size:
+        """An editor, a full disk or a power failure has emptied a file that had settings: what is loaded would lack
+        them.
+        """
+        if folder not in self._configured or os.stat(path).st_size:
             return None
         return UserError(f"{printable(path)} is empty, and had settings: restore them, or remove the file")
+
+    def _recorded(self, content: "Overrides | UserError", folder: bytes) -> "Overrides | UserError":
+        """What cannot be parsed was meant to set something."""
+        if content == _overrides():
+            self._configured.discard(folder)
+        else:
+            self._configured.add(folder)
+        return content
 
     def _parsed(self, path: bytes) -> "Overrides | UserError":
         try:
