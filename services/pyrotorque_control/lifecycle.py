@@ -27,7 +27,7 @@ from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.first_login import print_first_login, print_first_login_later
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent_include import include_file, include_text
-from pyrotorque_control.service_answers import ServiceAnswers, processes
+from pyrotorque_control.service_answers import ServiceAnswers, processes, require_memory
 
 
 def start(group: Group, *, quiet: bool) -> int:
@@ -126,6 +126,8 @@ def _launch(prepared: "PreparedStart", *, verify: bool, report: Callable[[int], 
 
     When it fails or is interrupted, nothing is left running; once it has succeeded, it is not interrupted any more.
     """
+    if verify:
+        require_memory()
     answers = ServiceAnswers(prepared.layout, prepared.services)
     succeeded = False
 
@@ -155,6 +157,7 @@ def _launch(prepared: "PreparedStart", *, verify: bool, report: Callable[[int], 
 
 def _restart_programs(prepared: "PreparedStart", supervisord: ProcessIdentity, before: Mapping[str, int]) -> None:
     """Restart the programs of a supervisord that can be reached; those that answer go on when another one does not."""
+    require_memory()
     answers = ServiceAnswers(prepared.layout, prepared.services)
     launch.restart(prepared.layout, prepared.options, prepared.optional_services)
     try:

@@ -24,6 +24,13 @@ _GIVEN_UP: Final = "FATAL"
 _LOG_TAIL: Final = 65536  # bytes
 
 
+def require_memory() -> None:
+    """Raise MemoryError where there is not enough to ask services: before a start, which would be left behind."""
+    from pyrotorque.bus.client import require_sockets
+
+    require_sockets()
+
+
 class ServiceAnswers:
     """The answers of a group that is about to start; created before the start, so that only new lines of logs count."""
 

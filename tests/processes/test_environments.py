@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from demo.group import REPOSITORY, SERVICES, free_port
+from pyrotorque.group_lock import running_group
+from pyrotorque.layout import Layout
 from tests.environments import (
     Environment,
     block_signals,
@@ -211,6 +213,21 @@ def test_what_the_machine_refuses_is_one_line_with_cause_and_cure(home: Home, na
     assert (found, len(lines)) == (code, 1), errors
     assert lines[0].startswith("pyrotorque: ")
     assert text in lines[0]
+
+
+@pytest.mark.parametrize("mebibytes", [60, 90, 150, 200, 250])
+def test_a_start_with_little_address_space_succeeds_or_leaves_nothing(home: Home, mebibytes: int) -> None:
+    """libzmq aborts its process when it has no memory for a thread."""
+    layout = Layout.below(home.config_dir)
+    started = home.command(Environment(before=limits(AS=mebibytes << 20)))
+    code, _, errors = ended(started)
+    try:
+        assert code in (0, 1, 75), errors
+        assert code != 1 or mebibytes < 100, errors  # Python itself does not start
+    finally:
+        found = running_group(layout.group_lock, home.config_dir, layout.pid_file)
+        ended(home.command(Environment(), "--stop"))
+    assert (found is None) == (code != 0)
 
 
 def test_a_configuration_directory_below_an_unknown_home_names_the_cure(home: Home) -> None:

@@ -1,7 +1,11 @@
 """One-off clients of the bus: send a request to a service, or follow its events without being a service."""
 
+import os
+import resource
+import signal
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from heapq import merge
 from typing import get_args
 
@@ -44,6 +48,25 @@ def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) ->
             raise ServiceUnreachable(
                 f"cannot decode the answer of {service}: {error}; are both of the same version?"
             ) from error
+
+
+def require_sockets() -> None:
+    """Raise MemoryError where this process has not enough memory for a socket: libzmq would abort it without a word.
+
+    It is tried in a copy of this process, which must have one thread.
+    """
+    copy = os.fork()
+    if copy == 0:
+        with suppress(BaseException):
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            # libzmq's own message says less than what is raised here.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            with wire.open_context() as context, wire.socket(context, zmq.DEALER):
+                os._exit(0)
+        os._exit(1)
+    _, status = os.waitpid(copy, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGABRT:
+        raise MemoryError
 
 
 def follow(
