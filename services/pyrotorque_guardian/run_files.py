@@ -20,6 +20,7 @@ from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.linux.missing import is_missing
 from pyrotorque.options import read_options, write_atomically
 from pyrotorque.supervisord.config import programs_file, programs_text, table_services
+from pyrotorque.supervisord.validation import CheckInterrupted
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +145,8 @@ class Restorer:
                 self.restart()
             else:
                 self._log("files of the running group were removed; they were restored")
+        except CheckInterrupted:
+            pass  # supervisord ends its programs now; a guardian that goes on tries again
         except (PyrotorqueError, OSError) as error:
             self._log(f"files of the running group were removed and cannot be restored: {error}")
 

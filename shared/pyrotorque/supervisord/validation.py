@@ -5,6 +5,7 @@ supervisord reads its files when it starts and at each restart, and exits when t
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyrotorque.errors import LayoutError
+from pyrotorque.errors import LayoutError, PyrotorqueError
 from pyrotorque.group_lock import conf_file, reads_file
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import OPTIONAL_SERVICES, Layout
@@ -22,6 +23,11 @@ from pyrotorque.supervisord.config import control_file, programs_file, programs_
 from pyrotorque.supervisord.launch import environment_of_supervisord
 
 _TIMEOUT: Final = 20.0  # seconds
+_ENDED: Final = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
+
+
+class CheckInterrupted(PyrotorqueError):
+    """The check was ended by a signal, as by a supervisord that ends its programs: nothing is known about the files."""
 
 
 class ConfCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +99,8 @@ def _checked(layout: Layout, table: str, supervisord: int) -> ConfCheck:
     try:
         return msgspec.json.decode(done.stdout, type=ConfCheck)
     except msgspec.DecodeError:
+        if done.returncode in _ENDED:
+            raise CheckInterrupted(f"the check of {own.name} was interrupted: try again") from None
         last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         return ConfCheck(problems=((own.name, 0, f"cannot be checked: {last or f'exit code {done.returncode}'}"),))
 
