@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _INHERITED_FD: Final = 3
 # The process that wrote the pid file started before it did; start times have the resolution of clock ticks.
 _CLOCK_SLACK: Final = 2.0  # seconds
+_ENTRY_MAX: Final = 16384  # bytes; two paths of PATH_MAX
 # Last part of a word in supervisord's command line: its script, or `python -m`.
 _NAMES: Final = (b"supervisord", b"supervisor.supervisord")
 
@@ -60,7 +61,7 @@ def open_lock(path: Path) -> int | None:
 def read_identity(path: Path) -> GroupIdentity | None:
     """What the lock file names, whether or not it still runs; None if there is no complete entry."""
     try:
-        pid, ticks, boot, config_dir, socket = path.read_bytes().removesuffix(b"\n").split(b"\n")
+        pid, ticks, boot, config_dir, socket = _read(path).removesuffix(b"\n").split(b"\n")
         return GroupIdentity(int(pid), int(ticks), boot.decode(), os.fsdecode(config_dir), os.fsdecode(socket))
     except (OSError, ValueError):
         return None
@@ -161,6 +162,15 @@ def main(arguments: Sequence[str]) -> None:
         os.dup2(fd, _INHERITED_FD, inheritable=True)
         os.close(fd)
     os.execv(command[0], command)
+
+
+def _read(path: Path) -> bytes:
+    """Of a pipe, whose writer would be waited for, nothing."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _ENTRY_MAX)
+    finally:
+        os.close(fd)
 
 
 def _write(fd: int, identity: GroupIdentity) -> None:

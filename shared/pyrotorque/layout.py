@@ -125,14 +125,19 @@ class Layout:
         return True
 
     def obstructed(self) -> Iterator[str]:
-        """A sentence for each folder or file of the group whose name something of the other kind has."""
+        """A sentence for each folder or file of the group whose name something of another kind has."""
         for folder in (self.run_dir, self.state_dir, self.log_dir):
             if folder.exists() and not folder.is_dir():
                 yield f"{folder} is a file where the group needs a folder: rename or remove it"
         logs = [self.log_dir / f"{name}.log" for name in ("torque", "supervisord", *ALL_SERVICES)]
-        for path in (*logs, self.group_lock, self.options_file, *map(self.database, ALL_SERVICES)):
+        state = (self.group_lock, self.options_file, *map(self.database, ALL_SERVICES))
+        for path in (*logs, *state):
             if path.is_dir():
                 yield f"{path} is a folder where the group needs a file: rename or remove it"
+        for path in state:
+            # A link may lead to a file; a log may be a pipe or a terminal.
+            if path.exists() and not path.is_dir() and not path.is_file():
+                yield f"{path} is a pipe, a socket or a device where the group needs a file: rename or remove it"
 
 
 def _make_private(folder: Path) -> None:

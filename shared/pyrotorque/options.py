@@ -8,6 +8,7 @@ import msgspec
 
 from pyrotorque.errors import StateError
 from pyrotorque.layout import Layout
+from pyrotorque.linux.files import read_text_file
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +31,7 @@ def read_options(layout: Layout) -> Options:
     """
     for path in sorted((layout.options_file, layout.earlier_options_file), key=_written, reverse=True):
         with suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode(path.read_bytes(), type=Options)
+            return msgspec.json.decode(read_text_file(path), type=Options)
     return Options()
 
 

@@ -147,3 +147,9 @@ def test_a_lock_has_one_holder_until_its_last_descriptor_is_closed(tmp_path: Pat
     again = open_lock(tmp_path / "lock")
     assert again is not None
     os.close(again)
+
+
+def test_a_pipe_at_the_place_of_the_lock_is_not_waited_for(layout: Layout) -> None:
+    os.mkfifo(layout.group_lock)
+    assert read_identity(layout.group_lock) is None
+    assert running_group(layout.group_lock, layout.config_dir, layout.pid_file) is None

@@ -1,5 +1,6 @@
 """A file at the place of a folder of the group: one line that names it, from a start and from `check`."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,23 @@ def test_a_start_and_check_name_a_folder_at_the_place_of_a_file(
     assert list(Layout.below(short_folder).obstructed()) == [expected]
     for words in ([], ["check"]):
         run(["--config-dir", str(short_folder), *words])
+        assert expected in "".join(capsys.readouterr())
+    assert not (short_folder / "run/supervisor.sock").exists()
+
+
+@pytest.mark.parametrize("name", ["state/group.lock", "state/scheduler.sqlite3", "state/options.json"])
+@pytest.mark.parametrize("words", [["--cron"], [], ["--status"], ["--stop"], ["check"], ["status"]], ids=" ".join)
+def test_no_command_waits_for_a_pipe_at_the_place_of_a_file(
+    short_folder: Path, capsys: pytest.CaptureFixture[str], name: str, words: list[str]
+) -> None:
+    (short_folder / "torque.ini").write_text("[TORQUE]\nscgi_url = scgi://127.0.0.1:1\n")
+    for folder in ("run", "log", "state"):
+        (short_folder / folder).mkdir(mode=0o700)
+    (short_folder / "run/pyrotorque").touch()
+    os.mkfifo(short_folder / name)
+    run(["--config-dir", str(short_folder), *words])
+    if words in ([], ["--cron"], ["check"]):
+        expected = f"{short_folder}/{name} is a pipe, a socket or a device where the group needs a file"
         assert expected in "".join(capsys.readouterr())
     assert not (short_folder / "run/supervisor.sock").exists()
 
