@@ -185,7 +185,7 @@ def _may_fail(run: Run, event: LoadFailed) -> bool:
     """
     states = ("state of watcher corrupted", "state of watcher restored to an older one")
     lost_ledger = event.kind == "duplicate" and any(run.did(name) for name in states)
-    return lost_ledger or (event.kind == "invalid" and run.did("clock a day ahead, and right again"))
+    return lost_ledger or (event.kind == "invalid" and run.did("clock a day ahead, then correct"))
 
 
 def _some(names: Sequence[str]) -> str:
