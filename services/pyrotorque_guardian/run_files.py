@@ -146,7 +146,7 @@ class Restorer:
             else:
                 self._log("files of the running group were removed; they were restored")
         except CheckInterrupted:
-            pass  # supervisord ends its programs now; a guardian that goes on tries again
+            pass  # supervisord ends its programs now; the guardian tries again if it still runs
         except (PyrotorqueError, OSError) as error:
             self._log(f"files of the running group were removed and cannot be restored: {error}")
 

@@ -54,6 +54,12 @@ class OpenLoads:
         """Whether the load of this item is open."""
         return bool(rows_of_other(self.ledger, _ONE, info_hash, info_hash))
 
+    def up_to(self, limit: int) -> list[str]:
+        """The info-hashes of all loads that are open; none if there are more than `limit`."""
+        rows = rows_of_other(self.ledger, f"{_ALL} LIMIT ?", limit + 1)
+        hashes = [info_hash for first, others in rows for info_hash in (first, *others.split())]
+        return hashes if len(hashes) <= limit else []
+
     def is_held(self, info_hash: str) -> bool:
         """Whether the item waits for the permission of the fleet: nothing starts it before."""
         return self._has_inbox and bool(rows_of_other(self.ledger, _ONE_HELD, info_hash))

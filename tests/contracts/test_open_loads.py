@@ -184,12 +184,15 @@ def test_every_link_of_a_magnet_file_has_an_open_load(
     watching.until(lambda: watching.state(root / "two.magnet") == "visible")
     open_loads, client = OpenLoads.below(watching.layout.state_dir), RTorrent(rtorrent.url)
     assert all(map(open_loads.has, hashes))
+    assert open_loads.up_to(1) == []
+    assert sorted(open_loads.up_to(2)) == sorted(hashes)
     assert open_loads.incomplete(hashes, client) == set()
     client.call("d.custom.set", hashes[1], MARK, "")
     assert open_loads.incomplete([*hashes, "F" * 40], client) == {hashes[1]}
     client.call("d.custom.set", hashes[1], MARK, watching.rows[0].token)
     watching.until(lambda: watching.states("loaded") == 1)
     assert not any(map(open_loads.has, hashes))
+    assert open_loads.up_to(2) == []
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database at all, but long enough to be read as one" * 40])
@@ -201,4 +204,5 @@ def test_without_a_ledger_that_can_be_read_no_load_is_open(
         ledger.write_bytes(content)
     reader = OpenLoads.below(tmp_path)
     assert not reader.has("A" * 40)
+    assert reader.up_to(8) == []
     assert reader.incomplete(["A" * 40], RTorrent(rtorrent.url)) == set()

@@ -67,6 +67,14 @@ def test_rows_take_commands_with_arguments_quotes_and_commands_inside(client: RT
     ]
 
 
+def test_rows_of_some_items_are_those_of_the_view(client: RTorrent) -> None:
+    items = load(client, *(make_metafile(f"item {number}") for number in range(4)), commands=("d.custom.set=key,$d.a",))
+    commands = ["d.hash=", "d.name=", "d.custom=key", "d.load_date=", "not=$d.is_active="]
+    whole = {row[0]: row for row in client.rows("main", commands)}
+    assert client.rows_of([items[2], "0" * 40, items[0]], commands) == [whole[items[2]], whole[items[0]]]
+    assert client.rows_of(["0" * 40], commands) == client.rows_of([], commands) == []
+
+
 def test_one_field_and_no_items_are_rows_too(client: RTorrent) -> None:
     assert client.rows("main", ["d.hash=", "d.name="]) == []
     assert client.rows("main", ["d.hash="]) == []
@@ -112,6 +120,7 @@ def test_no_name_can_break_or_shift_a_row(client: RTorrent, rtorrent: PrivateRTo
     rows = {row[0]: row[1:] for row in client.rows("main", ["d.hash=", "d.name=", "d.custom1="])}
     assert rows == {info_hash: (name, "label") for info_hash, name in names.items()}
     assert sorted(client.rows("main", ["d.name="])) == sorted((name,) for name in names.values())
+    assert {row[0]: row[1:] for row in client.rows_of([*names], ["d.hash=", "d.name=", "d.custom1="])} == rows
     for name, info_hash_ in hashes.items():
         found = client.text(info_hash_, "d.name=")
         assert found.text == names[info_hash_]

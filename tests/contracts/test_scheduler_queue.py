@@ -4,10 +4,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentUnavailable
+from pyrotorque.open_loads import OpenLoads
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.settings.schema import QueueSettings
 from pyrotorque_scheduler.due_jobs import Cause
@@ -321,6 +323,57 @@ def test_an_event_reads_what_waits_beside_what_runs_if_a_slot_was_free(
         assert check(45, "tick") == 0
         assert (check(60, "event"), requests) == (0, ["running begins", "running ends"])
         assert d.running() == set(loaded)
+
+
+@pytest.fixture
+def open_loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the ledger of a watcher has as open."""
+    found: list[str] = []
+
+    def up_to(_: OpenLoads, limit: int) -> list[str]:
+        return found[:limit]
+
+    monkeypatch.setattr(OpenLoads, "up_to", up_to)
+    return found
+
+
+def test_the_event_of_a_load_looks_at_the_new_item_once(
+    rtorrent: PrivateRTorrent, tmp_path: Path, open_loads: list[str]
+) -> None:
+    """The next look is at all items again: another program may have added one at that moment."""
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        d.load("first")
+        assert d.check(at=0).started == 1
+        open_loads[:] = [d.load("held", priority=0), d.load("one"), "0" * 40]
+        other = d.load("of another program")
+        found = d.check(at=15, cause="event")
+        assert (found.startable, found.started, other in d.running()) == (1, 1, False)
+        found = d.check(at=30, cause="event")
+        assert (found.startable, found.started, other in d.running()) == (1, 1, True)
+
+
+@pytest.mark.parametrize("limit", [{"start_at_once": 1}, {"downloading_max": 1}], ids=str)
+def test_an_event_looks_at_all_items_while_others_wait(
+    rtorrent: PrivateRTorrent, tmp_path: Path, open_loads: list[str], limit: dict[str, Any]
+) -> None:
+    with queue_scene(rtorrent, tmp_path, msgspec.structs.replace(FAST, **limit)) as d:
+        first, waiting = d.load("first", priority=3), d.load("waiting", priority=2)
+        assert d.check(at=0).started == 1
+        open_loads[:] = [d.load("new")]
+        d.rtorrent.call("d.priority.set", first, 0)
+        d.rtorrent.call("d.stop", first)
+        assert d.check(at=15, cause="event").startable == 2
+        assert d.running() == {waiting}
+
+
+def test_an_event_looks_at_all_items_of_a_view_that_may_lack_the_new_one(
+    rtorrent: PrivateRTorrent, tmp_path: Path, open_loads: list[str]
+) -> None:
+    with queue_scene(rtorrent, tmp_path, queue_job(start_at_once=9, view="stopped")) as d:
+        assert d.check(at=0).startable == 0
+        open_loads[:] = [d.load("new")]
+        d.load("other")
+        assert d.check(at=15, cause="event").startable == 2
 
 
 def test_the_event_of_a_load_is_late_for_an_item_that_was_just_started(

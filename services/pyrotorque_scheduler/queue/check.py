@@ -46,6 +46,8 @@ from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord, JobState
 _HELD_BACK: Final = 20
 # A full disk can hold thousands of items: recording all of them would push everything else out of the history.
 _RECORDED_HOLDS_MAX: Final = 20
+# rTorrent finds an item by its info-hash in a list, from its beginning: a look at all items costs as much as about 30.
+_NEW_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class Queue:
         self._adoption = Adoption(rules, self.items, parking, history, metrics)
         self._job_states = job_states
         self._latest_of_groups: dict[str, int] = {}
+        self._all_started = False
+        """Whether the last check looked at all items and left none that waits."""
         self._history = history
         self._metrics = metrics
         self._closed = ClosedItems(self.items.reader, self.items.started_by_us)
@@ -158,7 +162,9 @@ class Queue:
             return CheckResult(now.wall, hold)
         read_ahead = cause == "event" and self.last is not None and self.last.hold.reason != "no_slot"
         only_counted = cause == "event" and self.rotation.may_wait(now)
-        running = self.items.running(now.wall, read_ahead=read_ahead, only_counted=only_counted)
+        new = self._new_items() if read_ahead else []
+        self._all_started = False
+        running = self.items.running(now.wall, read_ahead=read_ahead, only_counted=only_counted, new=new)
         if not only_counted:
             self.rotation.observe(running, now)
         running = self._without_adopted(running, now)
@@ -190,11 +196,20 @@ class Queue:
         size = batch_size(limits, granted.left, downloading)
         batch = Batch(size, disks, self._starter.failures, now.wall, room, self.rotation.held_until)
         self._start_batch(batch, waiting, disks, _CheckTime(granted, now, batch_time(granted, now, cause == "tick")))
+        self._all_started = not new and batch.started == len(waiting)
         if batch.started < size:
             self.rotation.retries.postpone(str(item["hash"]) for item in retried)
         return CheckResult(
             now.wall, batch.hold(), batch.started, len(items), downloading + batch.started, called_rtorrent=True
         )
+
+    def _new_items(self) -> list[str]:
+        """The items whose load is the cause of this check; none where others may wait as well.
+
+        Every other look is at all items: what another program added or changed meanwhile waits for it.
+        """
+        may_look = self._all_started and not self._starter.failures and self.items.may_look_at_new()
+        return self._starter.new_items(_NEW_MAX) if may_look else []
 
     def _without_adopted(self, running: list[Item], now: Instant) -> list[Item]:
         """The running items that are left when those that others started above the limit are closed."""

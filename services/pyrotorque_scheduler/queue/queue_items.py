@@ -17,6 +17,7 @@ from pyrotorque_scheduler.queue.starter import BY_HAND, Starter
 # Trackers of an item may change, but reading those of thousands takes a second.
 _GROUPS_KEPT_FOR: Final = 3600.0
 _PRIORITY: Final = "prio"
+_WHOLE: Final = "main"
 _COUNTED_FIELDS: Final = ("hash",)
 _RUNNING_FIELDS: Final = ("hash", "name", "prio", "is_ignored", "d_bytes_done", "d_left_bytes", "d_state_changed")
 
@@ -27,6 +28,7 @@ class QueueItems:
     def __init__(self, rules: QueueRules, rtorrent: RTorrent, starter: Starter) -> None:
         self.reader = ItemReader(rtorrent, worker_of(rules.table))
         self._rules = rules
+        self._rtorrent = rtorrent
         self._starter = starter
         name = rules.groups.field
         found = rules.table.get(name) or field(name) if name else None
@@ -39,13 +41,15 @@ class QueueItems:
         """Items of the job's view."""
         return self.reader.read(self._rules.settings.view, condition, fields, now, table=self._rules.table)
 
-    def running(self, now: float, *, read_ahead: bool = False, only_counted: bool = False) -> list[Item]:
+    def running(
+        self, now: float, *, read_ahead: bool = False, only_counted: bool = False, new: Sequence[str] = ()
+    ) -> list[Item]:
         """The items that take slots, also while rTorrent checks their data; `only_counted` without their progress.
 
         With `read_ahead`, the startable items are requested meanwhile, for the next call of `startable`: after an
-        event, which is usually a new item, if a slot was free.
+        event, which is usually a new item, if a slot was free. Only those among `new` (info-hashes), if there are any.
         """
-        meanwhile = partial(self._read_startable_ahead, now) if read_ahead else None
+        meanwhile = partial(self._read_startable_ahead, now, new) if read_ahead else None
         # In this order, an item that becomes active between the two calls is counted twice, but never missed.
         checking = self._taking_slots(self._starter.hash_checking(), now)
         fields = _COUNTED_FIELDS if only_counted else self._running_fields
@@ -100,9 +104,20 @@ class QueueItems:
         ahead, self._read_ahead = self._read_ahead, None
         return ahead[1] if ahead is not None and ahead[0] == now else self._read_startable(now)
 
-    def _read_startable_ahead(self, now: float) -> None:
+    def may_look_at_new(self) -> bool:
+        """Whether the startable ones among a few items are found without a look at all others."""
+        return self._rules.settings.view == _WHOLE and not self._rules.groups.field
+
+    def _read_startable_ahead(self, now: float, new: Sequence[str]) -> None:
         self._read_ahead = None
-        self._read_ahead = (now, self._read_startable(now))
+        found = self._startable_among(new, now) if new else None
+        self._read_ahead = (now, self._read_startable(now) if found is None else found)
+
+    def _startable_among(self, hashes: Sequence[str], now: float) -> LazyItems | None:
+        rules = self._rules
+        rows_of = partial(self._rtorrent.rows_of, hashes)
+        found = self.reader.find_among(rows_of, rules.startable, rules.fields, now, table=rules.table)
+        return found.sorted(rules.order) if found is not None and rules.order else found
 
     def _read_startable(self, now: float) -> LazyItems:
         rules, order = self._rules, self._rules.order

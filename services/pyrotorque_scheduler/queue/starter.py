@@ -207,6 +207,10 @@ class Starter:
                 self._end_hash_check(intent, result)
         return still
 
+    def new_items(self, limit: int) -> list[str]:
+        """The items that the watcher loads now; none if there are more than `limit`."""
+        return self._open_loads.up_to(limit)
+
     def has_open_intents(self) -> bool:
         """Whether `recover` has something to do."""
         return any(intent.info_hash not in self._pending for intent in self._records.intents())

@@ -118,6 +118,26 @@ class ItemReader:
         self._fetch(chosen, wanted, source.view, where)
         return LazyItems(columns, (), chosen)
 
+    def find_among(
+        self,
+        rows_of: Callable[[Sequence[str]], list[tuple[str, ...]]],
+        condition: Condition,
+        fields: Iterable[str],
+        now: float,
+        *,
+        table: Mapping[str, Field] = _NO_FIELDS,
+    ) -> LazyItems | None:
+        """Those of a few items that match; `rows_of` returns their rows for a list of commands.
+
+        None where that needs more than their rows, such as their files.
+        """
+        wanted = _with_needs({name: field_of(name, table) for name in ("hash", *fields)}, table)
+        needed = {**wanted, **_with_needs(condition.table, table)}
+        if any(each.details for each in needed.values()):
+            return None
+        columns = self._columns(needed, now, {}, table)
+        return LazyItems(columns, filtered_rows(columns, rows_of(columns.commands), condition, now))
+
     def fetch(
         self, items: Iterable[Item], names: Iterable[str], view: str, *, table: Mapping[str, Field] = _NO_FIELDS
     ) -> list[Item]:

@@ -173,15 +173,30 @@ class RTorrent:
             raise ValueError("rows() needs at least one command")
         exact, between = exact_commands(commands, self.known), separator()
         texts = self._items(view, where, [packed_command(exact, between)], decode_packed, timeout, label, meanwhile)
-        rows = [split_row(text, between, len(exact)) for text in texts]
-        if None in rows:
-            restore_rows(rows, texts, exact, between, partial(self._single_texts.read, self.multicall))
-        whole = [row for row in rows if row is not None]
-        if len(whole) < len(rows):
-            log.debug("%d rows of view %s are cut at a NUL: reading them unpacked", len(rows) - len(whole), view)
+        whole = self._split(texts, exact, between)
+        if len(whole) < len(texts):
+            log.debug("%d rows of view %s are cut at a NUL: reading them unpacked", len(texts) - len(whole), view)
             answer = self._items(view, where, exact, decode_answer, timeout, label)
             whole = self._unpacked(answer, len(exact))
         return decoded_rows(whole, exact)
+
+    def rows_of(self, hashes: Sequence[str], commands: Sequence[str]) -> list[tuple[str, ...]]:
+        """The same rows, of those of these items that exist: rTorrent does not look at all others for them.
+
+        An item whose row is cut at a NUL is left out.
+        """
+        exact, between = exact_commands(commands, self.known), separator()
+        packed = packed_command(exact, between)
+        answers = self.multicall([("branch", (info_hash, "d.hash=", packed)) for info_hash in hashes], label="rows_of")
+        texts = [str(answer) for answer in answers if not isinstance(answer, RTorrentFault)]
+        return decoded_rows(self._split(texts, exact, between), exact)
+
+    def _split(self, texts: Sequence[str], commands: Sequence[str], between: str) -> list[tuple[str, ...]]:
+        """The rows of these texts, without those that are cut at a NUL."""
+        rows = [split_row(text, between, len(commands)) for text in texts]
+        if None in rows:
+            restore_rows(rows, texts, commands, between, partial(self._single_texts.read, self.multicall))
+        return [row for row in rows if row is not None]
 
     def scan_rows(self, view: str, commands: Sequence[str], *, where: str = "") -> Iterable[tuple[str, ...]]:
         """The same rows, made when they are reached: thousands do not fill the memory; may be iterated several times.
