@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from chaos import fault_actions as act
 from chaos import group_faults as group
@@ -26,6 +27,9 @@ class Done:
     within: float
     loses_events: bool
     trouble: str = ""
+
+
+CLOCK_AHEAD: Final = "clock a day ahead, then correct"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def faults(*, own_disk: bool) -> list[Fault]:
         Fault(
             "descriptors of rTorrent exhausted", partial(act.exhaust_descriptors, "rTorrent"), within=20.0, takes=8.0
         ),
-        Fault("clock a day ahead, then correct", partial(act.step_clock, 1), within=10.0, takes=8.0),
+        Fault(CLOCK_AHEAD, partial(act.step_clock, 1), within=10.0, takes=8.0),
         Fault("clock a day behind, then correct", partial(act.step_clock, -1), within=10.0, takes=8.0),
         *(
             Fault(f"state of {name} corrupted", partial(act.corrupt, name), frozenset({name}), 10.0, 10.0, True)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.accounting import Balance, ListenerRecord, Place
-from chaos.faults import Done
+from chaos.faults import CLOCK_AHEAD, Done
 from chaos.stream import Written
 from pyrotorque.events import Event, LoadFailed, ServiceStateChanged, TorrentLoaded
 
@@ -185,7 +185,7 @@ def _may_fail(run: Run, event: LoadFailed) -> bool:
     """
     states = ("state of watcher corrupted", "state of watcher restored to an older one")
     lost_ledger = event.kind == "duplicate" and any(run.did(name) for name in states)
-    return lost_ledger or (event.kind == "invalid" and run.did("clock a day ahead, then correct"))
+    return lost_ledger or (event.kind == "invalid" and run.did(CLOCK_AHEAD))
 
 
 def _some(names: Sequence[str]) -> str:

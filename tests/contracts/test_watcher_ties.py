@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(1
 
 UNTYING = """\
 method.insert = untied_ran, value, 0
-schedule = untied, 1, 1, ((remove_untied))
-schedule = untied_ran, 1, 1, ((untied_ran.set, 1))
+schedule = untied, 5, 1, ((remove_untied))
+schedule = untied_ran, 5, 1, ((untied_ran.set, 1))
 """
 MODES = ("delete", "move", "rename")
 
@@ -35,7 +35,8 @@ class Killed(BaseException):
 
 @pytest.fixture
 def untying(rtorrent_program: Program, short_folder: Path) -> Iterator[PrivateRTorrent]:
-    """An rTorrent that runs remove_untied a second after its start, and every second."""
+    """An rTorrent that runs remove_untied 5 s after its start, and then every second: on a busy machine, a second passes
+    before its answer to a first call is there."""
     with PrivateRTorrent(short_folder / "untying", extra_rc=UNTYING) as rtorrent:
         yield rtorrent
 

@@ -1,6 +1,7 @@
 """A short run of `make chaos`, and its verification of histories that are known to be bad."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,11 +11,12 @@ from typing import Literal
 
 import pytest
 
+from chaos import report
 from chaos.__main__ import not_done, time_for_all
 from chaos.accounting import Balance, Committed, Gap, ListenerRecord, Place, balance
 from chaos.clock import DAY, Clock, follow, put_right
 from chaos.crash_points import POINTS
-from chaos.faults import Done, faults
+from chaos.faults import CLOCK_AHEAD, Done, faults
 from chaos.report import Counted, FinalState, Run, complaints, figures
 from chaos.soak import Sample, grown
 from chaos.stream import Written
@@ -178,13 +180,19 @@ def test_a_broken_guarantee_is_reported(run: Run, said: list[str]) -> None:
     assert complaints(run, tolerance=1.0) == said
 
 
+def test_the_report_names_the_faults_as_they_are_called() -> None:
+    named = re.findall(r'"((?:state of|clock a|kill) [^"]+)"', Path(report.__file__).read_text())
+    assert named
+    assert {*named} <= {fault.name for fault in faults(own_disk=True)}
+
+
 @pytest.mark.parametrize(
     ("kind", "fault", "said"),
     [
         ("duplicate", "kill watcher", ["1 loads failed", "about it"]),
         ("duplicate", "state of watcher corrupted", []),
         ("invalid", "state of watcher corrupted", ["1 loads failed", "about it"]),
-        ("invalid", "clock a day ahead, and right again", []),
+        ("invalid", CLOCK_AHEAD, []),
     ],
 )
 def test_a_load_that_fails_needs_a_fault_that_explains_it(
