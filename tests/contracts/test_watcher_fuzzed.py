@@ -9,11 +9,12 @@ import pytest
 
 from demo.metafiles import make_metafile
 from tests.dropping import drop
+from tests.waiting import bound
 from tests.watching import Watching
 
 pytestmark = pytest.mark.usefixtures("rtorrent_program")
 
-SECONDS = 0.1
+SECONDS = 1.0
 MEGABYTES = 50
 TOKENS = (b"i99999999999999999999999e", b"l" * 300, b"d" * 300, b"i-1e", b"100000000:", b"0:", b"e", b"2:..", b"4:/etc")
 
@@ -56,7 +57,7 @@ def test_three_hundred_mutated_files_and_some_monsters(watching: Watching, root:
         (root / f"f{number}.torrent").write_bytes(mutated(chance, sample))
     began = time.process_time()
     watching.settle()
-    assert time.process_time() - began < 300 * SECONDS
+    assert time.process_time() - began < bound(30 * SECONDS)
     for number, data in enumerate(monsters()):
         with (root / f"m{number}.torrent").open("wb") as file:
             file.write(data)
@@ -64,7 +65,7 @@ def test_three_hundred_mutated_files_and_some_monsters(watching: Watching, root:
                 file.truncate(100_000_018)
         began = time.process_time()
         watching.settle()
-        assert time.process_time() - began < SECONDS, f"monster {number}"
+        assert time.process_time() - began < bound(SECONDS), f"monster {number}"
     good = drop(root / "good.torrent")
     watching.until(lambda: watching.state(root / "good.torrent") in ("visible", "loaded"))
     assert good in {event.info_hash for event in watching.loaded}

@@ -35,8 +35,10 @@ class Killed(BaseException):
 
 @pytest.fixture
 def untying(rtorrent_program: Program, short_folder: Path) -> Iterator[PrivateRTorrent]:
-    """An rTorrent that runs remove_untied 5 s after its start, and then every second: on a busy machine, a second passes
-    before its answer to a first call is there."""
+    """An rTorrent that runs remove_untied 5 s after its start, and then every second.
+
+    On a busy machine, it answers the first call more than a second after its start.
+    """
     with PrivateRTorrent(short_folder / "untying", extra_rc=UNTYING) as rtorrent:
         yield rtorrent
 

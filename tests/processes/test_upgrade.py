@@ -75,6 +75,7 @@ class Upgrade:
         self.watch.mkdir()
         self.hold, self.noted = folder / "hold", folder / "noted"
         self.recorded, self.counted = folder / "recorded", folder / "counted"
+        self.cut_off = 0
         self.wanted: set[str] = set()
         self.group = InstalledGroup(folder / "c", self._torque_ini(), folder / "venv", WHEEL)
         jobs = folder / "c" / "jobs"
@@ -113,12 +114,16 @@ class Upgrade:
 
     def settle(self) -> None:
         """Wait until all that was dropped is loaded, started, and the jobs have run for it."""
-        once = dict.fromkeys(self.wanted, 1)
         self.wait("all are loaded and started", lambda: self.started() == self.wanted)
-        self.wait("a job has run for each load", lambda: lines(self.noted) == once)
-        self.wait("a command has run for each start", lambda: lines(self.recorded) == once)
+        self.wait("a job has run for each load", lambda: self._once(self.noted))
+        self.wait("a command has run for each start", lambda: self._once(self.recorded))
         self.counted.unlink(missing_ok=True)
-        self.wait("a job has counted them by a custom field", lambda: lines(self.counted) == {str(len(once)): 1})
+        self.wait("a job has counted them by a custom field", lambda: lines(self.counted) == {str(len(self.wanted)): 1})
+
+    def _once(self, path: Path) -> bool:
+        """Whether there is a line for each item, and a second one at most for the runs that a kill cut off."""
+        found = lines(path)
+        return found.keys() == self.wanted and sum(found.values()) <= len(self.wanted) + self.cut_off
 
     def wait(self, what: str, condition: Callable[[], object]) -> None:
         """Wait for the condition; the logs are in the error."""
@@ -272,6 +277,8 @@ def test_processes_of_both_versions_work_together(upgrade: Upgrade, wheel: Path,
     for service in order.split():
         upgrade.wait("all services run", group.running)
         upgrade.drop(2)
+        # A run that ends with the scheduler is repeated, whatever it has done.
+        upgrade.cut_off += 2 if service == "scheduler" else 0
         group.kill(service)
         upgrade.settle()
         upgrade.wait("heartbeats", upgrade.services_up)

@@ -138,8 +138,8 @@ def test_no_fault_of_a_job_affects_other_jobs_or_the_queue(rtorrent: PrivateRTor
     for name, every in (("fast", 1), ("slow", 2)):
         times = sorted(map(int, (short_folder / name).read_text().split()))
         expected = (times[-1] - times[0]) // every + 1
-        # A busy machine may make one fire of two.
-        assert expected - 2 <= len(times) <= expected + 1, (name, times)
+        # A busy machine may make one fire of two. A hanging job would prevent those of 15 seconds.
+        assert expected // 2 <= len(times) <= expected + 1, (name, times)
 
 
 def test_events_are_run_for_once_over_kills_of_scheduler_and_worker(short_folder: Path) -> None:
