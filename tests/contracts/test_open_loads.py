@@ -149,6 +149,8 @@ def test_a_start_that_meets_an_rtorrent_that_was_just_restarted_does_nothing(
 def test_an_item_with_the_mark_starts_without_a_look_into_the_ledger(
     watching: Watching, root: Path, scene: QueueScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """When the event of its load is the cause of the check."""
+    assert scene.check(0).startable == 0
     drop(root / "x.torrent")
     watching.until(lambda: watching.state(root / "x.torrent") == "visible")
 
@@ -156,7 +158,7 @@ def test_an_item_with_the_mark_starts_without_a_look_into_the_ledger(
         pytest.fail(f"{reader.ledger} was read for {info_hash}")
 
     monkeypatch.setattr(OpenLoads, "has", has)
-    assert scene.check(0).started == 1
+    assert scene.check(15, cause="event").started == 1
 
 
 def test_an_item_that_loses_its_mark_after_it_was_read_starts_at_the_next_check(

@@ -29,7 +29,7 @@ ClosedCause = Literal["low_disk", "check_failed"]
 def as_candidate(item: Item) -> Candidate:
     """An item for the policy; with disk and free space only if DISK_FIELDS were read."""
     info_hash, name, loaded = str(item["hash"]), str(item["name"]), float(item["loaded"] or 0)
-    marked = bool(item[MARK_FIELD])
+    marked = _is_marked(item)
     try:
         need, free_there = _left(item), _number(item["d_free_diskspace"])
         directory = str(item["directory"])
@@ -38,6 +38,14 @@ def as_candidate(item: Item) -> Candidate:
     disk, free = disk_of(directory)
     # rTorrent returns the free space of open items only, and 0 for others; unknown space holds nothing back.
     return Candidate(info_hash, name, loaded, need, free if disk else free_there or None, disk, marked=marked)
+
+
+def _is_marked(item: Item) -> bool:
+    """Whether the mark of the watcher was read with the item, and is there."""
+    try:
+        return bool(item[MARK_FIELD])
+    except KeyError:
+        return False
 
 
 def candidates(

@@ -9,6 +9,7 @@ from pyrotorque.conditions import Condition, parse
 from pyrotorque.customfields import worker_of
 from pyrotorque.fields import field
 from pyrotorque.items import Item, ItemReader, LazyItems
+from pyrotorque.open_loads import MARK_FIELD
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.queue.groups import group_key
 from pyrotorque_scheduler.queue.rules import QueueRules
@@ -116,7 +117,9 @@ class QueueItems:
     def _startable_among(self, hashes: Sequence[str], now: float) -> LazyItems | None:
         rules = self._rules
         rows_of = partial(self._rtorrent.rows_of, hashes)
-        found = self.reader.find_among(rows_of, rules.startable, rules.fields, now, table=rules.table)
+        # With the mark, the start needs no look into the ledger; in a look at thousands it would cost more than that.
+        fields = {*rules.fields, MARK_FIELD}
+        found = self.reader.find_among(rows_of, rules.startable, fields, now, table=rules.table)
         return found.sorted(rules.order) if found is not None and rules.order else found
 
     def _read_startable(self, now: float) -> LazyItems:

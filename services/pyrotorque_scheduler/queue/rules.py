@@ -10,7 +10,6 @@ from pyrotorque.errors import ConditionError
 from pyrotorque.fields import Field, check_group_field, field
 from pyrotorque.hours import Hours, parse_hours
 from pyrotorque.items import FRESH
-from pyrotorque.open_loads import MARK_FIELD
 from pyrotorque.schedule import Schedule, parse_schedule
 from pyrotorque.settings.schema import QueueSettings
 from pyrotorque_scheduler.queue.groups import GroupLimits, group_named
@@ -31,7 +30,7 @@ CLOSED_BY_RTORRENT: Final = (
 )
 
 # Always read for a startable item; `loaded` gives its waiting time.
-_ALWAYS: Final = frozenset({"hash", "name", "loaded", MARK_FIELD})
+_ALWAYS: Final = frozenset({"hash", "name", "loaded"})
 # Read for `min_free`.
 DISK_FIELDS: Final = frozenset(
     {"d_left_bytes", "d_wanted_chunks", "d_chunk_size", "d_free_diskspace", "directory", *FRESH}
