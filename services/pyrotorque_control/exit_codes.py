@@ -17,6 +17,7 @@ _CODES: Final[tuple[tuple[type[errors.PyrotorqueError], int], ...]] = (
     (errors.SettingsError, EX_CONFIG),
     (errors.LayoutError, EX_CONFIG),
     (errors.AlreadyRunning, EX_TEMPFAIL),
+    (errors.GuardRemoved, EX_TEMPFAIL),
     (errors.StateError, EX_IOERR),
     (errors.ServiceUnreachable, EX_UNAVAILABLE),
     (errors.ActionRefused, EX_TEMPFAIL),

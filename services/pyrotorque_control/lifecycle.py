@@ -75,7 +75,10 @@ def run_in_foreground(group: Group) -> int:
 
 
 def restart(group: Group, *, quiet: bool = False) -> int:
-    """Restart all services with the current configuration; when that is wrong, the group keeps running as it is."""
+    """Restart all services with the current configuration; when that is wrong, the group keeps running as it is.
+
+    Raises GuardRemoved while the group is being stopped.
+    """
     found = group.running()
     if found is None:
         return start(group, quiet=quiet)
@@ -86,6 +89,7 @@ def restart(group: Group, *, quiet: bool = False) -> int:
         guard_file=group.options.guard_file or before.guard_file,
         pid_file=str(group.pid_file),
     )
+    launch.keep_guard(group.layout, options)
     prepared = prepare_supervisord(Group(group.config_dir, options), found.pid)
 
     def report(_pid: int) -> None:
@@ -99,6 +103,7 @@ def restart(group: Group, *, quiet: bool = False) -> int:
     else:
         # It cannot be reached: its socket was removed, or it hangs. Or it would read another file than it was started
         # with: supervisor.conf was removed, or written by `init`.
+        launch.keep_guard(prepared.layout, prepared.options)
         launch.end(found)
         _launch(prepared, verify=True, report=report)
     if not quiet:

@@ -40,6 +40,10 @@ class AlreadyRunning(PyrotorqueError):
     """Another process holds the lock of this role."""
 
 
+class GuardRemoved(PyrotorqueError):
+    """The guard file of a group that runs in the background was removed, which stops the group."""
+
+
 class StateError(PyrotorqueError):
     """A state file cannot be opened or written."""
 

@@ -113,14 +113,35 @@ def test_what_was_removed_of_supervisord_is_put_back(made: Callable[..., Identif
     assert group.supervisord_pid() == pid
 
 
-def test_a_restart_without_its_process_table_works_and_stays_guarded(made: Callable[..., IdentifiedGroup]) -> None:
+@pytest.mark.parametrize("swept", ["process table", "run folder"])
+def test_a_restart_right_after_a_sweep_works_and_stays_guarded(
+    made: Callable[..., IdentifiedGroup], swept: str
+) -> None:
     group = made("c")
     group.start()
-    programs_file(group.layout).unlink()
+    if swept == "process table":
+        programs_file(group.layout).unlink()
+    else:
+        _remove(group.layout.run_dir)
     restarted = group.command("--restart")
     assert (restarted.returncode, restarted.stdout) == (0, "pyrotorque has restarted\n"), restarted.stderr
     assert "--guard-file" in programs_file(group.layout).read_text()
     group.layout.guard_file.unlink()
+    eventually(lambda: group.supervisord_pid() is None, 60)
+
+
+def test_a_restart_after_only_the_guard_file_was_removed_is_refused_and_the_group_stops(
+    made: Callable[..., IdentifiedGroup],
+) -> None:
+    group = made("c")
+    group.start()
+    table = programs_file(group.layout).read_text()
+    group.layout.guard_file.unlink()
+    refused = group.command("--restart")
+    # The guardian may have stopped the group before the command looked at it, which then starts no other one.
+    assert refused.returncode == 75, refused.stdout
+    assert f"the guard file {group.layout.guard_file} is missing" in refused.stderr
+    assert not programs_file(group.layout).exists() or programs_file(group.layout).read_text() == table
     eventually(lambda: group.supervisord_pid() is None, 60)
 
 

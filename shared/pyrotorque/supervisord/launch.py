@@ -13,21 +13,17 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError
+from pyrotorque.errors import AlreadyRunning, GuardRemoved, LayoutError, PyrotorqueError
 from pyrotorque.foreign_errors import summary
 from pyrotorque.group_lock import holder_command, is_group_process, open_lock, read_identity, running_group
+from pyrotorque.guard_file import GuardFiles, GuardState, permits_start
 from pyrotorque.interpreter import SERVICE_FLAGS, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import PROC, ProcessIdentity, running_process, session_members
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options
 from pyrotorque.supervisord.client import Supervisord, SupervisordError
-from pyrotorque.supervisord.config import (
-    GUARD_FILE_OPTION,
-    active_guard_file,
-    programs_file,
-    write_programs,
-)
+from pyrotorque.supervisord.config import active_guard_file, programs_file, write_programs
 from pyrotorque.supervisord.folders import full_disk, socket_problem
 from pyrotorque.text import printable
 
@@ -113,14 +109,30 @@ def foreground_start(layout: Layout, options: Options, optional: Collection[str]
 
 
 def restart(layout: Layout, options: Options, optional: Collection[str] = ()) -> None:
-    """Restart all services in the same supervisord with a new process table; the guard file stays as it was."""
-    try:
-        was_guarded = GUARD_FILE_OPTION in programs_file(layout).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:  # swept, and not restored yet
-        was_guarded = not options.foreground
-    guard_file = active_guard_file(layout, options) if was_guarded else None
-    write_programs(layout, options, guard_file=guard_file, optional=optional)
+    """Restart all services in the same supervisord with a new process table. Raises GuardRemoved."""
+    keep_guard(layout, options)
+    write_programs(layout, options, guard_file=active_guard_file(layout, options), optional=optional)
     Supervisord(layout.supervisor_socket).restart()
+
+
+def keep_guard(layout: Layout, options: Options) -> None:
+    """Before a running group is restarted: put its guard file back if it was swept, together with files beside it.
+
+    `options` are those of the group; without the file, it would run on unguarded. Raises GuardRemoved if the file alone
+    was removed: the guardian is about to stop the group.
+    """
+    if options.foreground:
+        return
+    guard = GuardFiles.of(layout, Path(options.guard_file) if options.guard_file else layout.guard_file)
+    pid_file = Path(options.pid_file) if options.pid_file else layout.pid_file
+    state = guard.state((programs_file(layout), pid_file, layout.supervisor_socket))
+    if state is GuardState.SWEPT:
+        guard.restore()
+    if state is GuardState.REMOVED or not permits_start(layout, guard.files[0]):
+        raise GuardRemoved(
+            f"the guard file {printable(str(guard.files[0]))} is missing: the group is being stopped",
+            hint="`touch` it to let the group run in the background",
+        )
 
 
 def find_running(layout: Layout, pid_file: Path) -> ProcessIdentity | None:
