@@ -9,7 +9,8 @@ from pathlib import Path
 from pyrotorque.layout import Layout
 from pyrotorque.settings import PACKAGED, LoadedSettings, Problem, Report
 from pyrotorque.settings.ini import read_ini
-from pyrotorque.settings.schema import Settings, WatchSettings
+from pyrotorque.settings.schema import Settings
+from pyrotorque.settings.templates import template_texts
 from pyrotorque.stored_configuration import copy_file, last_good, stored_file
 from pyrotorque.supervisord.config import written_layout
 from pyrotorque.template_files import FILE
@@ -44,12 +45,12 @@ def _lost_jobs(loaded: LoadedSettings) -> Iterator[Problem]:
 
 
 def _lost_templates(loaded: LoadedSettings, before: Settings) -> Iterator[Problem]:
-    had = {(job.name, key): text for job in before.jobs if isinstance(job, WatchSettings) for key, text in job.commands}
-    for job in loaded.settings.active_jobs(WatchSettings):
-        for key, text in job.commands:
+    had = {(job.name, key): text for job in before.jobs for key, text in template_texts(job).items()}
+    for job in loaded.settings.jobs:
+        for key, text in template_texts(job).items() if job.active else ():
             if text.startswith(FILE) and not had.get((job.name, key), FILE).startswith(FILE):
                 yield loaded.problem(
-                    f"job.{job.name}.cmd.{key}",
+                    f"job.{job.name}.{key}",
                     f"{printable(text)} has no text any more: its last good text is in {stored_file(loaded.layout)}",
                 )
 

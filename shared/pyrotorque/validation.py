@@ -30,7 +30,9 @@ from pyrotorque.settings.schema import (
     Settings,
     WatchSettings,
 )
+from pyrotorque.settings.templates import template_texts
 from pyrotorque.suggestions import suggestion
+from pyrotorque.template_files import FILE, read_template
 from pyrotorque.watch_checks import failing_settings, one_client_reason
 
 # An empty prefix would make `up`, a metric of Prometheus itself.
@@ -264,6 +266,9 @@ def _custom_errors(job: CustomSettings, config_dir: Path) -> KeyedErrors:
     for event in job.on:
         if event not in known:
             yield "on", f"{event!r} is not an event{suggestion(event, known)} ({', '.join(known)})"
+    for key, text in template_texts(job).items():
+        if text.startswith(FILE):
+            yield from _parse_errors(key, partial(read_template, templates=config_dir / "templates"), text)
 
 
 def _constructor_errors(

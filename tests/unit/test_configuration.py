@@ -12,7 +12,8 @@ from pyrotorque.errors import SettingsError
 from pyrotorque.options import Options, read_options, write_options
 from pyrotorque.service.reload import ConfigurationWatch
 from pyrotorque.settings import SettingsProblems, digest_of, layout_of
-from pyrotorque.settings.schema import QueueSettings, RTorrentSettings, Settings, WatchSettings
+from pyrotorque.settings.handlers import TEMPLATES
+from pyrotorque.settings.schema import CustomSettings, QueueSettings, RTorrentSettings, Settings, WatchSettings
 from pyrotorque.supervisord import config
 
 GOOD = "[TORQUE]\nscgi_url = scgi:///nowhere/rt.sock\njob.queue.downloading_max = 3\n"
@@ -460,6 +461,77 @@ def test_a_template_file_is_part_of_the_reviewed_configuration(home: Path, tmp_p
     template.write_text("print=1")
     assert watched(configuration.load_or_last_good(home).settings) == watched(before.settings)
     assert watched(adopted(home).settings) == (("folder", "print=1"),)
+
+
+_FINISHED = "on = TorrentCompleted"
+_HOURLY = "schedule = hour=*"
+_TEMPLATES = [
+    ("action:Action", "value", f"{_HOURLY}|condition = size>1|action = custom"),
+    ("action:Action", "args", f"{_HOURLY}|condition = size>1|action = tag"),
+    ("command:Command", "command", _FINISHED),
+    ("command:Command", "args", f"{_FINISHED}|shell = on"),
+    ("itemcommand:ItemCommand", "command", f"{_HOURLY}|condition = size>1"),
+    ("mover:Mover", "target", _HOURLY),
+    *(("notify:Notify", key, "url = http://127.0.0.1:9/") for key in ("text", "title", "json.a", "header.X-A")),
+    ("notify:Notify", "command", "within = 5"),
+]
+
+
+@pytest.mark.parametrize(("handler", "key", "others"), _TEMPLATES)
+def test_so_is_that_of_each_setting_of_a_shipped_job(home: Path, handler: str, key: str, others: str) -> None:
+    template = home / "templates" / "text.txt"
+    template.parent.mkdir()
+    template.write_text("seven {{name}}\n")
+    lines = [f"handler = pyrotorque.jobs.{handler}", *others.split("|"), f"{key} = file:text.txt"]
+    write(home, ACTIVE + "".join(f"job.send.{line}\n" for line in lines))
+    before = adopted(home)
+    assert text_in(before.settings, key) == "seven {{name}}"
+    for text in ("eight", "", " \n", None):
+        template.unlink() if text is None else template.write_text(text)
+        found = configuration.load_or_last_good(home)
+        assert text_in(found.settings, key) == "seven {{name}}"
+        assert found.broken or found.unreviewed
+        if text != "eight":
+            with pytest.raises(SettingsProblems, match=rf"torque\.ini:\d+: job\.send\.{key}: file:text\.txt"):
+                configuration.read(home, Options())
+    template.write_text("0012")
+    assert text_in(configuration.load_or_last_good(home).settings, key) == "seven {{name}}"
+    assert text_in(adopted(home).settings, key) == "0012"
+
+
+def text_in(settings: Settings, key: str) -> object:
+    return next(job.params[key] for job in settings.jobs if isinstance(job, CustomSettings) and job.name == "send")
+
+
+def test_the_table_of_templates_has_every_setting_that_a_shipped_job_compiles() -> None:
+    found = {(handler, key) for handler, keys in TEMPLATES.items() for key in keys}
+    tested = {(f"pyrotorque.jobs.{handler}", key.partition(".")[0]) for handler, key, _ in _TEMPLATES}
+    assert {(handler, key.rstrip(".")) for handler, key in found if key != "args"} == {
+        (handler, key) for handler, key in tested if key != "args"
+    }
+
+
+def test_a_class_of_the_user_decides_itself_what_file_means(home: Path) -> None:
+    (home / "jobs").mkdir()
+    (home / "jobs" / "own.py").write_text("from pyrotorque.jobs import Job\nclass Own(Job):\n    pass\n")
+    write(home, ACTIVE + "job.send.handler = own:Own\njob.send.schedule = hour=*\njob.send.target = file:nowhere\n")
+    assert text_in(adopted(home).settings, "target") == "file:nowhere"
+
+
+def test_what_a_template_file_contains_is_checked_like_the_setting(home: Path) -> None:
+    template = home / "templates" / "run"
+    template.parent.mkdir()
+    template.write_text('sh -c "echo {{name}}"')
+    job = "job.send.handler = pyrotorque.jobs.command:Command\njob.send.on = TorrentCompleted\n"
+    (found,) = problems(home, ACTIVE + job + "job.send.command = file:run\n")
+    assert "would be run as code by sh" in found
+    template.write_text("file:run")
+    (found,) = problems(home, ACTIVE + job + "job.send.command = file:run\n")
+    assert found.endswith("names another file; write the text itself")
+    template.unlink()
+    os.mkfifo(template)
+    (found,) = problems(home, ACTIVE + job + "job.send.command = file:run\n")
+    assert found.endswith(f"cannot read {template}: it is no file")
 
 
 def watched(settings: Settings) -> tuple[tuple[str, str], ...]:

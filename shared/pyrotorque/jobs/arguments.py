@@ -6,12 +6,12 @@ the value itself.
 
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final, Literal
 
 from pyrotorque.errors import TemplateError, UserError
 from pyrotorque.jobs.code_arguments import Word, refuse_code, refuse_code_in_shell
-from pyrotorque.templates import Inserted, Template, compile_template
+from pyrotorque.template_files import FILE, read_template
+from pyrotorque.templates import Inserted, Template, compile_source
 from pyrotorque.templates.template import Piece
 from pyrotorque.text import printable
 
@@ -22,19 +22,16 @@ _OPEN, _CLOSE = "{{", "}}"
 _FIRST_PLACEHOLDER: Final = 0xF0000
 
 
-def compile_text(text: str, *, templates: Path | None = None) -> Template:
+def compile_text(text: str) -> Template:
     """Like `compile_template`, but expressions may be anywhere in the text: `--name={{name}}`."""
-    source = text.strip()
-    if _OPEN in source and not source.startswith((_OPEN, "file:")):
-        source = "{{#}}" + source
-    return compile_template(source, templates=templates)
+    return _compiled(_text_of(text))
 
 
 class Vector:
     """A program and its arguments, each a separate template: spaces in values do not split arguments."""
 
     def __init__(self, text: str) -> None:
-        self._words = [compile_text(word) for word in words(text)]
+        self._words = [_compiled(word) for word in words(text)]
         if not self._words:
             raise UserError("the command is empty: it must name the program to run")
         refuse_code([_word(word) for word in words(text)])
@@ -48,7 +45,7 @@ class ShellText:
     """A command text for `sh -c`; raises UserError if a value is inserted where that would not be safe."""
 
     def __init__(self, text: str) -> None:
-        self._template = compile_text(text)
+        self._template = _compiled(text)
         if not text.strip():
             raise UserError("the command is empty: it must contain a shell command")
         self.fields = self._template.fields
@@ -64,7 +61,8 @@ class ShellText:
 
 
 def compile_command(text: str, *, shell: bool) -> Vector | ShellText:
-    """The compiled text of the setting `command`."""
+    """The compiled text of the setting `command`; of its words, `file:///a` is an argument like any other."""
+    text = _text_of(text)
     return ShellText(text) if shell else Vector(text)
 
 
@@ -78,8 +76,21 @@ def words(text: str) -> list[str]:
     return [word.translate(expressions) for word in split]
 
 
+def _text_of(setting: str) -> str:
+    """The settings of a user's own class may name files; those of shipped ones have their texts already."""
+    text = setting.strip()
+    return read_template(text, None) if text.startswith(FILE) else text
+
+
+def _compiled(text: str) -> Template:
+    source = text.strip()
+    if _OPEN in source and not source.startswith(_OPEN):
+        source = "{{#}}" + source
+    return compile_source(source)
+
+
 def _word(text: str) -> Word:
-    return Word(text, compile_text(text).fields)
+    return Word(text, _compiled(text).fields)
 
 
 def _with_placeholders(text: str) -> tuple[str, dict[int, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 import pyrotorque
-from pyrotorque.errors import PyrotorqueError, SettingsError
+from pyrotorque.errors import SettingsError
 from pyrotorque.home import expand_home
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
@@ -17,10 +17,10 @@ from pyrotorque.settings.handlers import current_key
 from pyrotorque.settings.ini import Sections, parse_ini, read_ini
 from pyrotorque.settings.merge import MergedSections, merge
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
-from pyrotorque.settings.schema import Settings, WatchSettings
+from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.serialization import to_json
+from pyrotorque.settings.templates import with_templates
 from pyrotorque.sha256 import hexdigest
-from pyrotorque.template_files import FILE, read_template
 
 __all__ = [
     "PACKAGED",
@@ -82,29 +82,6 @@ def load(config_dir: Path, options: Options, report: Report | None = None) -> Lo
         collected.raise_if_any()
     identified = msgspec.structs.replace(settings, digest=digest_of(settings))
     return LoadedSettings(identified, layout, tuple(collected.warnings), _origins(merged))
-
-
-def with_templates(settings: Settings, templates: Path) -> Settings:
-    """The settings with the templates of load commands instead of `file:NAME`: they are reviewed and stored with them.
-
-    What cannot be read, or has no text, stays: `pyrotorque.validation` reports it.
-    """
-    jobs = [
-        msgspec.structs.replace(job, commands=tuple((name, _text(text, templates)) for name, text in job.commands))
-        if isinstance(job, WatchSettings)
-        else job
-        for job in settings.jobs
-    ]
-    return msgspec.structs.replace(settings, jobs=tuple(jobs))
-
-
-def _text(setting: str, templates: Path) -> str:
-    if not setting.startswith(FILE):
-        return setting
-    try:
-        return read_template(setting, templates) or setting
-    except PyrotorqueError:
-        return setting
 
 
 def packaged_text() -> str:

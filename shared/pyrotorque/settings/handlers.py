@@ -27,6 +27,14 @@ _BUILT_IN: Final[dict[str, tuple[Kind, str]]] = {
 INJECTED: Final = "pyrotorque.jobs.injected:Injected"
 """Starts what it chooses itself: queues leave these items alone, as they do not look at files."""
 NOTIFY: Final = "pyrotorque.jobs.notify:Notify"
+TEMPLATES: Final[dict[str, tuple[str, ...]]] = {
+    "pyrotorque.jobs.action:Action": ("value", "args"),
+    "pyrotorque.jobs.command:Command": ("command", "args"),
+    "pyrotorque.jobs.itemcommand:ItemCommand": ("command", "args"),
+    "pyrotorque.jobs.mover:Mover": ("target",),
+    NOTIFY: ("command", "args", "text", "title", "header.", "json."),
+}
+"""The settings of shipped custom jobs that are templates; with a final dot, all settings below."""
 NEEDS_OWNER: Final = (
     *("LoadFailed", "StartFailed", "JobFailed", "JobRecovered", "RTorrentLost", "RTorrentReturned"),
     *("ServiceStateChanged", "DiskLow", "DiskRecovered", "QueueStalled", "QueueResumed"),

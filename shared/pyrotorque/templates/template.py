@@ -106,8 +106,11 @@ def compile_template(text: str, *, templates: Path | None = None) -> Template:
     The additional `%%` of INI files was resolved before.
     """
     source = text.strip()
-    if source.startswith(FILE):
-        source = read_template(source, templates)
+    return compile_source(read_template(source, templates) if source.startswith(FILE) else source)
+
+
+def compile_source(source: str) -> Template:
+    """Like `compile_template`, for text that names no file, such as one argument of a program."""
     if len(source) > SOURCE_MAX:
         raise TemplateError(f"a template has {len(source)} characters, the limit is {SOURCE_MAX}")
     if "\0" in source:
