@@ -86,6 +86,13 @@ class QueueScene:
         return [type(event).__name__ for event in self.events()]
 
 
+def without_trackers(d: QueueScene) -> None:
+    """No tracker's answer replaces the message of an item; rTorrent announces also when it closes one."""
+    for made in d.loaded:
+        d.rtorrent.call("t.is_enabled.set", f"{made}:t0", 0)
+        assert d.rtorrent.call("t.multicall", made, "", "t.is_enabled=") == [[0]]
+
+
 def moment(at: float) -> Instant:
     return Instant(BEGIN + at, 1_000_000 + at, "this boot")
 

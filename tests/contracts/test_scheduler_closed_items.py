@@ -9,7 +9,7 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from tests.saving import save_progress
-from tests.scheduling import QueueScene, queue_job, queue_scene
+from tests.scheduling import QueueScene, queue_job, queue_scene, without_trackers
 from tests.waiting import eventually
 
 FAST = queue_job(schedule="second=*", startable="is_ignored=no message= prio>0")
@@ -42,6 +42,7 @@ def test_an_item_that_its_owner_stopped_after_low_disk_space_stays_stopped(
 ) -> None:
     with queue_scene(rtorrent, tmp_path, FAST) as d:
         item = d.load("one")
+        without_trackers(d)
         d.rtorrent.call("d.start", item)
         eventually(lambda: d.rtorrent.rows("active", ["d.is_active="]) == [("1",)])
         d.rtorrent.call("close_low_diskspace", "", 10**15)

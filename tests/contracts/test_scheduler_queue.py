@@ -14,7 +14,7 @@ from pyrotorque.rtorrent.session import Session
 from pyrotorque.settings.schema import QueueSettings
 from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.queue.explain import explain_queue
-from tests.scheduling import QueueScene, moment, queue_job, queue_scene
+from tests.scheduling import QueueScene, moment, queue_job, queue_scene, without_trackers
 from tests.waiting import eventually
 
 FAST = queue_job(start_at_once=9)
@@ -227,6 +227,7 @@ def test_an_item_larger_than_the_disk_waits(rtorrent: PrivateRTorrent, tmp_path:
 def test_items_closed_on_a_full_disk_are_started_again(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_scene(rtorrent, tmp_path, FAST) as d:
         closed, other = d.load("closed"), d.load("other", priority=0)
+        without_trackers(d)
         for item in (closed, other):
             d.rtorrent.call("d.start", item)
         # The view `active` has them already while they are checked.

@@ -59,6 +59,12 @@ def test_where_a_shell_cannot_take_a_value_it_is_refused(text: str) -> None:
         ShellText(text)
 
 
+@pytest.mark.parametrize("word", ["file:///etc/hostname", "file:/etc/hostname", "file:nowhere"])
+def test_a_word_of_a_command_names_no_template_file(word: str) -> None:
+    assert Vector(f"curl {word}").argv({}) == ["curl", word]
+    assert Vector(f"curl {word}?q={{{{name}}}}").argv({"name": "a b"}) == ["curl", f"{word}?q=a b"]
+
+
 def test_a_value_with_a_nul_byte_is_no_argument() -> None:
     with pytest.raises(UserError, match="NUL byte"):
         Vector("/bin/echo {{name}}").argv({"name": "a\0b"})
