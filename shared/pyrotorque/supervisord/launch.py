@@ -23,7 +23,7 @@ from pyrotorque.linux.processes import PROC, ProcessIdentity, running_process, s
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options
 from pyrotorque.supervisord.client import Supervisord, SupervisordError
-from pyrotorque.supervisord.config import active_guard_file, programs_file, write_programs
+from pyrotorque.supervisord.config import GUARD_FILE_OPTION, active_guard_file, programs_file, write_programs
 from pyrotorque.supervisord.folders import full_disk, socket_problem
 from pyrotorque.text import printable
 
@@ -109,9 +109,11 @@ def foreground_start(layout: Layout, options: Options, optional: Collection[str]
 
 
 def restart(layout: Layout, options: Options, optional: Collection[str] = ()) -> None:
-    """Restart all services in the same supervisord with a new process table. Raises GuardRemoved."""
+    """Restart all services in the same supervisord with a new process table, guarded as it was. Raises GuardRemoved."""
+    guarded = _is_guarded(layout, options)
     keep_guard(layout, options)
-    write_programs(layout, options, guard_file=active_guard_file(layout, options), optional=optional)
+    guard_file = active_guard_file(layout, options) if guarded else None
+    write_programs(layout, options, guard_file=guard_file, optional=optional)
     Supervisord(layout.supervisor_socket).restart()
 
 
@@ -121,7 +123,7 @@ def keep_guard(layout: Layout, options: Options) -> None:
     `options` are those of the group; without the file, it would run on unguarded. Raises GuardRemoved if the file alone
     was removed: the guardian is about to stop the group.
     """
-    if options.foreground:
+    if not _is_guarded(layout, options):
         return
     guard = GuardFiles.of(layout, Path(options.guard_file) if options.guard_file else layout.guard_file)
     pid_file = Path(options.pid_file) if options.pid_file else layout.pid_file
@@ -133,6 +135,14 @@ def keep_guard(layout: Layout, options: Options) -> None:
             f"the guard file {printable(str(guard.files[0]))} is missing: the group is being stopped",
             hint="`touch` it to let the group run in the background",
         )
+
+
+def _is_guarded(layout: Layout, options: Options) -> bool:
+    """Whether the running group was started with a guard file; without a process table, as any in the background."""
+    try:
+        return GUARD_FILE_OPTION in programs_file(layout).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:  # swept, and not restored yet
+        return not options.foreground
 
 
 def find_running(layout: Layout, pid_file: Path) -> ProcessIdentity | None:
