@@ -255,13 +255,21 @@ class NoDice(random.Random):
         return 0
 
 
+def erased(client: RTorrent) -> list[str]:
+    """The items that rTorrent has, which are erased."""
+    items = [info_hash for (info_hash,) in client.rows("main", ["d.hash="])]
+    client.multicall([("d.erase", (info_hash,)) for info_hash in items])
+    return items
+
+
 def is_loaded(rtorrent: PrivateRTorrent, client: RTorrent, data: bytes) -> bool:
     """Whether rTorrent has an item of it that can be opened; it is erased. An rTorrent that ends is started again."""
     try:
+        eventually(lambda: not erased(client), why="nothing is left of another metafile")
         client.call("load.raw", "", data)
         items = [info_hash for (info_hash,) in client.rows("main", ["d.hash="])]
         opened = client.multicall([("d.open", (info_hash,)) for info_hash in items])
-        client.multicall([("d.erase", (info_hash,)) for info_hash in items])
+        erased(client)
         client.call("system.pid")
     except RTorrentError:
         eventually(lambda: not rtorrent.running)

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,11 +34,28 @@ def test_a_catastrophic_pattern_costs_little_more_than_its_account_over_thousand
     assert time.process_time() - begin < bound(2 * (BUDGET + DEADLINE) + 1)
 
 
-def test_an_undecided_item_does_not_match_even_under_not(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("waits", [0.0, 0.5, 5.0])
+def test_a_search_that_waits_for_a_processor_neither_fills_nor_empties_its_account(
+    monkeypatch: pytest.MonkeyPatch, waits: float
 ) -> None:
-    # On a busy machine, the account fills while the search waits for a processor.
-    monkeypatch.setattr(regexes, "REFILL", 0.0)
+    now, searches = 1000.0, 0
+    monkeypatch.setattr(regexes, "time", SimpleNamespace(monotonic=lambda: now))
+    search: Any = compile_search(f"(w+)+{waits}$")
+
+    def run(_text: str, timeout: float) -> None:
+        nonlocal now, searches
+        searches += 1
+        now += timeout + waits
+        raise TimeoutError
+
+    search._search = run
+    for _ in range(1_000):
+        with pytest.raises(RegexTimeout):
+            search(BAD)
+    assert BUDGET / DEADLINE <= searches <= BUDGET / DEADLINE + 1
+
+
+def test_an_undecided_item_does_not_match_even_under_not(caplog: pytest.LogCaptureFixture) -> None:
     condition = parse(r"[ NOT '/(aa|aab?)+$/' ]")
     with caplog.at_level(logging.WARNING):
         assert condition.matches({"name": "ok"}, now=0)

@@ -2,11 +2,11 @@
 
 A pattern of only literals, classes, anchors and top-level alternatives cannot backtrack and runs in `re`. Every other
 pattern runs in the `regex` package: each search has a DEADLINE, and each pattern a time budget of BUDGET seconds that
-refills by REFILL per second, so that a queue check over any number of items loses little more than one second. A search
-that exceeds its deadline, or finds the budget empty, raises RegexTimeout: the item then does not match the whole
-condition, regardless of its other terms, so that nothing is started by accident. An empty budget is blocked for REST
-seconds. Counted repeats like `{99}` are expanded when a pattern is compiled: patterns that could grow larger than
-SIZE_MAX are rejected.
+refills by REFILL per second between searches, so that a queue check over any number of items loses little more than one
+second of the processor. A search that exceeds its deadline, or finds the budget empty, raises RegexTimeout: the item
+then does not match the whole condition, regardless of its other terms, so that nothing is started by accident. An empty
+budget is blocked for REST seconds. Counted repeats like `{99}` are expanded when a pattern is compiled: patterns that
+could grow larger than SIZE_MAX are rejected.
 """
 
 import logging
@@ -100,8 +100,10 @@ class _BoundedSearch:
         except TimeoutError:
             raise RegexTimeout(self._pattern) from None
         finally:
-            # A search ends at its deadline: what took longer was a wait for a processor, on a busy machine.
-            self._charge(min(time.monotonic() - begin, DEADLINE))
+            # A search ends at its deadline, in time of the processor: what took longer was a wait for one, on a busy
+            # machine. It is not charged, and the budget does not refill meanwhile: it would never be empty.
+            self._counted = time.monotonic()
+            self._charge(min(self._counted - begin, DEADLINE))
 
     def _charge(self, seconds: float) -> None:
         self._left -= seconds
