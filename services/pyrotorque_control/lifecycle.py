@@ -103,6 +103,7 @@ def restart(group: Group, *, quiet: bool = False) -> int:
     else:
         # It cannot be reached: its socket was removed, or it hangs. Or it would read another file than it was started
         # with: supervisor.conf was removed, or written by `init`.
+        # Checked again: the check of the configuration takes seconds, in which a cleaner may run.
         launch.keep_guard(prepared.layout, prepared.options)
         launch.end(found)
         _launch(prepared, verify=True, report=report)

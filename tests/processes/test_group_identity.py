@@ -13,6 +13,7 @@ import pytest
 
 from demo.group import SERVICES, Group
 from pyrotorque.group_lock import read_identity
+from pyrotorque.interpreter import module_command
 from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import running_process
 from pyrotorque.supervisord import Supervisord
@@ -128,6 +129,31 @@ def test_a_restart_right_after_a_sweep_works_and_stays_guarded(
     assert "--guard-file" in programs_file(group.layout).read_text()
     group.layout.guard_file.unlink()
     eventually(lambda: group.supervisord_pid() is None, 60)
+
+
+def replaced(group: IdentifiedGroup) -> int:
+    """The exit code of what the guardian starts to replace a supervisord that hangs."""
+    command = module_command("pyrotorque.supervisord.relaunch", str(group.layout.config_dir))
+    return subprocess.run(command, check=False, cwd="/", timeout=60).returncode
+
+
+def test_the_replacement_of_a_hung_supervisord_after_a_sweep_is_guarded(made: Callable[..., IdentifiedGroup]) -> None:
+    group = made("c")
+    group.start()
+    before = group.supervisord_pid()
+    _remove(group.layout.run_dir)
+    assert replaced(group) == 0
+    assert group.supervisord_pid() not in (None, before)
+    assert group.layout.guard_file.exists()
+    assert "--guard-file" in programs_file(group.layout).read_text()
+
+
+def test_a_hung_group_without_its_guard_file_is_not_started_again(made: Callable[..., IdentifiedGroup]) -> None:
+    group = made("c")
+    group.start()
+    group.layout.guard_file.unlink()
+    assert replaced(group) == 0
+    assert group.supervisord_pid() is None
 
 
 def test_a_restart_after_only_the_guard_file_was_removed_is_refused_and_the_group_stops(
