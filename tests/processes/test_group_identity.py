@@ -141,6 +141,8 @@ def test_the_replacement_of_a_hung_supervisord_after_a_sweep_is_guarded(made: Ca
     group = made("c")
     group.start()
     before = group.supervisord_pid()
+    # Else it may put the file back first.
+    os.kill(group.pid("guardian"), signal.SIGSTOP)
     _remove(group.layout.run_dir)
     assert replaced(group) == 0
     assert group.supervisord_pid() not in (None, before)
