@@ -217,3 +217,25 @@ def as_another_user() -> Generator[None]:
     finally:
         if root:
             os.seteuid(0)
+
+
+LARGE = [("system.listMethods", ())] * 20
+
+
+def test_rtorrent_is_called_again_before_a_large_answer_is_there(looking: RTorrent) -> None:
+    """Until a client reads its answer, rTorrent serves no other one: what waits for it would wait for its deadline."""
+    found = list[object]()
+    answers = looking.multicall(LARGE, meanwhile=lambda: found.append(looking.call("system.pid", timeout=60)))
+    assert looking.stats.response_bytes > 500_000
+    assert len(answers) == len(LARGE)
+    assert found
+
+
+def test_other_clients_are_served_before_a_large_answer_is_used(looking: RTorrent) -> None:
+    found = list[object]()
+
+    def another() -> None:
+        found.append(RTorrent(str(looking.address)).call("system.pid", timeout=60))
+
+    assert len(looking.multicall(LARGE, meanwhile=another)) == len(LARGE)
+    assert found

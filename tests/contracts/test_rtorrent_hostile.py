@@ -317,6 +317,84 @@ def test_an_error_of_meanwhile_is_not_treated_as_a_broken_connection(fake: Fake)
     assert sum(client.stats.failures.values()) == 0
 
 
+def test_an_error_of_meanwhile_does_not_wait_for_an_answer(fake: Fake) -> None:
+    def silent(connection: socket.socket) -> None:
+        while connection.recv(4096):
+            pass
+
+    def fails() -> None:
+        raise LookupError
+
+    began = time.monotonic()
+    with pytest.raises(LookupError):
+        RTorrent(fake(silent).url).call("system.pid", timeout=600, meanwhile=fails)
+    assert time.monotonic() - began < 300
+
+
+LARGE = answer(strings(b"x" * 2_000_000))
+"""More than the buffer of a socket: who sends it waits until it is read."""
+
+
+def test_a_call_within_another_one_lets_rtorrent_send_its_answer(fake: Fake) -> None:
+    client, found = RTorrent(fake(answers(LARGE), answers(OK)).url), list[object]()
+    outer = client.call("d.multicall2", meanwhile=lambda: found.append(client.call("system.pid", timeout=60)))
+    assert (outer, found) == (["x" * 2_000_000], [7])
+
+
+def test_a_large_request_within_another_one_lets_rtorrent_send_its_answer(fake: Fake) -> None:
+    def answers_the_whole(connection: socket.socket) -> None:
+        while not connection.recv(1 << 16).endswith(b"</methodCall>"):
+            pass
+        answers(OK)(connection)
+
+    client, found, text = RTorrent(fake(answers(LARGE), answers_the_whole).url), list[object](), "y" * 1_500_000
+    outer = client.call("d.multicall2", meanwhile=lambda: found.append(client.call("cat", "", text, timeout=60)))
+    assert (outer, found) == (["x" * 2_000_000], [7])
+
+
+def test_calls_within_calls_let_rtorrent_send_all_answers(fake: Fake) -> None:
+    client, found = RTorrent(fake(answers(LARGE), answers(LARGE), answers(OK)).url), list[object]()
+
+    def innermost() -> None:
+        found.append(client.call("system.pid", timeout=60))
+
+    def inner() -> None:
+        found.append(RTorrent(str(client.address)).call("d.multicall2", meanwhile=innermost, timeout=60))
+
+    assert client.call("d.multicall2", meanwhile=inner) == ["x" * 2_000_000]
+    assert found == [7, ["x" * 2_000_000]]
+
+
+@pytest.mark.parametrize(
+    ("play", "complaint"),
+    [
+        (sends(b"z" * 9_000), "does not use SCGI"),
+        (sends(b"Content-Length: 100\r\n\r\n<?xml"), "ended its answer after"),
+        (sends(b"Content-Length: 999999999999\r\n\r\n<?xml"), "more than"),
+    ],
+)
+def test_a_bad_answer_that_arrives_within_another_call_is_an_error_of_its_own_call(
+    fake: Fake, play: Play, complaint: str
+) -> None:
+    client, found = RTorrent(fake(play, answers(OK)).url), list[object]()
+    with pytest.raises(RTorrentUnavailable, match=complaint):
+        client.call("d.multicall2", meanwhile=lambda: found.append(client.call("system.pid", timeout=60)))
+    assert found == [7]
+
+
+def test_a_call_within_another_one_ends_with_its_own_deadline(fake: Fake) -> None:
+    client, found = RTorrent(fake(is_silent).url), list[RTorrentUnavailable]()
+
+    def waits_briefly() -> None:
+        with pytest.raises(RTorrentUnavailable, match=r"did not answer within 0\.1 s") as caught:
+            client.call("system.pid", timeout=0.1)
+        found.append(caught.value)
+
+    with pytest.raises(RTorrentUnavailable, match=r"did not answer within 0\.3 s"):
+        client.call("d.multicall2", timeout=0.3, meanwhile=waits_briefly)
+    assert found
+
+
 def test_an_rtorrent_that_refuses_the_token_is_identified_by_its_pid(fake: Fake) -> None:
     facts = [array(fact) for fact in (SEVEN, b"<value>0.16.20</value>", b"<value>0.16</value>", b"<value>h</value>")]
     ping = answers(answer(array(*facts, fault(-506, b"not defined"))))

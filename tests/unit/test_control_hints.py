@@ -10,7 +10,7 @@ import pytest
 
 from pyrotorque import errors
 from pyrotorque.jobs.move_failures import MoveRefused
-from pyrotorque.rtorrent.scgi import ExchangeFailed
+from pyrotorque.rtorrent import ExchangeFailed
 from pyrotorque_control.exit_codes import EX_TEMPFAIL
 from pyrotorque_control.group import CommandError, NotRunning
 from pyrotorque_control.hints import general_hint

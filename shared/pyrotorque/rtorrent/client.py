@@ -7,6 +7,7 @@ from typing import Final, Protocol, TypeVar
 
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.rtorrent.address import Address, parse_url
+from pyrotorque.rtorrent.answers import ExchangeFailed
 from pyrotorque.rtorrent.effects import changes_something
 from pyrotorque.rtorrent.identity import IDENTITY_COMMANDS, Identity, identity_from
 from pyrotorque.rtorrent.item_texts import (
@@ -20,7 +21,7 @@ from pyrotorque.rtorrent.item_texts import (
     restore_rows,
 )
 from pyrotorque.rtorrent.packed_rows import packed_command, separator, split_row
-from pyrotorque.rtorrent.scgi import ANSWER_MAX, ExchangeFailed
+from pyrotorque.rtorrent.scgi import ANSWER_MAX
 from pyrotorque.rtorrent.stats import CallStats
 from pyrotorque.rtorrent.transport import RequestOptions, Transport, TransportSettings
 from pyrotorque.rtorrent.xml import (

@@ -3,58 +3,23 @@
 import contextlib
 import errno
 import os
-import re
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
 from typing import Final
 
-from pyrotorque.errors import RequestTooLarge, RTorrentPermission, RTorrentUnavailable
+from pyrotorque.errors import RequestTooLarge, RTorrentPermission
 from pyrotorque.rtorrent.address import Address, TcpAddress, UnixAddress
-from pyrotorque.rtorrent.stats import Failure
+from pyrotorque.rtorrent.answers import Answer, Deadline, ExchangeFailed, send, work_before
 from pyrotorque.text import printable
 
 # 100,000 items with 20 fields, packed, are about 50 MB; a much larger answer is an error.
 ANSWER_MAX: Final = 128 * 1024 * 1024
-_HEADER_MAX: Final = 4096
 
 # Compiled into rTorrent: 0.9.8 and earlier close the connection on a larger request, without an answer.
 _OLD_BODY_MAX: Final = 2 * 1024 * 1024
-
-_BLOCK: Final = 256 * 1024
-_FIRST_BLOCK: Final = 32 * 1024  # most answers are smaller; a larger buffer is a mapping of its own (`keep_heap_small`)
-_CONTENT_LENGTH = re.compile(rb"(?im)^Content-Length:\s*(\d{1,18})\s*$")
-
-
-class ExchangeFailed(RTorrentUnavailable):
-    """No complete answer arrived; `unanswered` when the connection broke before its first byte."""
-
-    def __init__(self, message: str, reason: Failure, *, unanswered: bool = False) -> None:
-        super().__init__(message)
-        self.reason: Failure = reason
-        self.unanswered = unanswered
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """The end of a call (CLOCK_MONOTONIC seconds), and how long its connect may take of that."""
-
-    end: float
-    seconds: float
-    connect: float
-
-    @classmethod
-    def after(cls, seconds: float, *, connect: float) -> "Deadline":
-        return cls(time.monotonic() + seconds, seconds, connect)
-
-    @property
-    def left(self) -> float:
-        """Seconds until the end, never 0: for a socket 0 means non-blocking."""
-        return max(self.end - time.monotonic(), 1e-4)
 
 
 def exchange(
@@ -66,78 +31,39 @@ def exchange(
     limit: int = ANSWER_MAX,
     meanwhile: Callable[[], None] | None = None,
 ) -> bytes:
-    """The body of rTorrent's answer to `body`; `meanwhile` runs while rTorrent works on it.
+    """The body of rTorrent's answer to `body`; `meanwhile` runs while rTorrent works on it, and may call it too.
 
     Raises ExchangeFailed, RTorrentPermission, or RequestTooLarge when rTorrent closed on a body above its limit.
     """
     with _connected(address, deadline) as connection:
-        received = bytearray()
-        with _request_errors(address, body, deadline, received):
-            connection.settimeout(deadline.left)
-            connection.sendall(_framed(body, untrusted))
+        answer = Answer(connection, address, limit)
+        with _request_errors(address, body, deadline, answer):
+            send(connection, _framed(body, untrusted), deadline)
         if meanwhile is not None:
-            meanwhile()
-        with _request_errors(address, body, deadline, received):
-            return _read(connection, address, deadline, limit, received)
+            work_before(answer, meanwhile)
+        with _request_errors(address, body, deadline, answer):
+            return answer.read(deadline)
 
 
 @contextlib.contextmanager
-def _request_errors(address: Address, body: bytes, deadline: Deadline, received: bytearray) -> Generator[None]:
+def _request_errors(address: Address, body: bytes, deadline: Deadline, answer: Answer) -> Generator[None]:
     """Translates OS errors into what they mean for the request."""
     try:
         yield
     except TimeoutError as error:
         raise ExchangeFailed(
             f"rTorrent at {address} did not answer within {deadline.seconds:.3g} s"
-            f"{' to the end' if received else ''}: it is busy or hangs",
+            f"{' to the end' if answer.received else ''}: it is busy or hangs",
             "timeout",
         ) from error
     except OSError as error:
-        if not received and len(body) > _OLD_BODY_MAX:
+        if not answer.received and len(body) > _OLD_BODY_MAX:
             raise _too_large(address, body) from error
         raise ExchangeFailed(
-            f"rTorrent at {address} broke the connection: {error.strerror or error}", "reset", unanswered=not received
+            f"rTorrent at {address} broke the connection: {error.strerror or error}",
+            "reset",
+            unanswered=not answer.received,
         ) from error
-
-
-def _read(connection: socket.socket, address: Address, deadline: Deadline, limit: int, received: bytearray) -> bytes:
-    wanted: int | None = None
-    start = 0
-    while wanted is None or len(received) < wanted:
-        connection.settimeout(deadline.left)
-        block = connection.recv(_BLOCK if received else _FIRST_BLOCK)
-        if not block:
-            break
-        received += block
-        if wanted is None and (start := _body_start(received)):
-            wanted = _announced_end(received, start)
-        if not start and len(received) > _HEADER_MAX:
-            raise ExchangeFailed(
-                f"what answers at {address} does not use SCGI: {printable(bytes(received[:40]))}", "parse"
-            )
-        if max(len(received), wanted or 0) > limit:
-            raise ExchangeFailed(f"rTorrent at {address} sends an answer of more than {limit} bytes", "parse")
-        if time.monotonic() > deadline.end:
-            raise TimeoutError
-    if not received:
-        raise ConnectionResetError(errno.ECONNRESET, "closed without an answer")
-    if not start or (wanted is not None and len(received) < wanted):
-        raise ExchangeFailed(f"rTorrent at {address} ended its answer after {len(received)} bytes", "reset")
-    return bytes(received[start:wanted])
-
-
-def _body_start(received: bytearray) -> int:
-    """Where the body begins, 0 while the header is not complete."""
-    for blank in (b"\r\n\r\n", b"\n\n"):
-        found = received.find(blank, 0, _HEADER_MAX)
-        if found >= 0:
-            return found + len(blank)
-    return 0
-
-
-def _announced_end(received: bytearray, start: int) -> int | None:
-    announced = _CONTENT_LENGTH.search(received, 0, start)
-    return start + int(announced[1]) if announced else None
 
 
 def _framed(body: bytes, untrusted: bool) -> bytes:

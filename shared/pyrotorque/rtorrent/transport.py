@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 
 from pyrotorque.errors import RequestTooLarge, RTorrentFault, RTorrentPermission, RTorrentUnavailable
 from pyrotorque.rtorrent.address import Address
-from pyrotorque.rtorrent.scgi import ANSWER_MAX, Deadline, ExchangeFailed, exchange, shown_size_fault
+from pyrotorque.rtorrent.answers import Deadline, ExchangeFailed
+from pyrotorque.rtorrent.scgi import ANSWER_MAX, exchange, shown_size_fault
 from pyrotorque.rtorrent.stats import CallStats
 from pyrotorque.rtorrent.xml import Param, Unreadable, decode_answer, encode_call
 
