@@ -5,9 +5,9 @@ Repeating it continues after a kill. What is shown never contains more of an add
 
 import os
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,7 +24,6 @@ _DELIMITERS: Final = r"([/?&=:;])"
 _COMMON: Final = frozenset(("announce", "announce.php", "scrape", "scrape.php", "passkey", "torrent_pass", "authkey"))
 """Parts of addresses that are no keys."""
 _SAVED_WITHIN: Final = 10.0  # seconds
-_POLL: Final = 0.02
 _RESUME: Final = b".libtorrent_resume"
 
 
@@ -142,18 +141,9 @@ def apply_change(rtorrent: RTorrent, session: Session, change: TrackerChange) ->
     for address, is_enabled in ((change.new, 1), (change.old, 0)):
         for number in (number for number, url in enumerate(urls) if url == address):
             rtorrent.call("t.is_enabled.set", f"{info_hash}:t{number}", is_enabled)
-    session.locate(rtorrent, rtorrent.identity())
-    end = time.monotonic() + _SAVED_WITHIN
-    rtorrent.call("d.save_full_session", info_hash)
     if rtorrent.call("d.is_active", info_hash) == 1:
         rtorrent.call("d.tracker_announce", info_hash)
-    if not session.folder:
-        return None
-    while not _is_saved(session, change):
-        if time.monotonic() > end:
-            return False
-        time.sleep(_POLL)
-    return True
+    return session.save_until(rtorrent, info_hash, partial(_is_saved, session, change), _SAVED_WITHIN)
 
 
 def _is_saved(session: Session, change: TrackerChange) -> bool:

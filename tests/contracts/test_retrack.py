@@ -9,7 +9,8 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.tracker_change import check_texts, hidden
+from pyrotorque.rtorrent.session import Session
+from pyrotorque.tracker_change import apply_change, check_texts, find_changes, hidden
 from tests.commanding import Command
 from tests.waiting import eventually
 
@@ -105,6 +106,32 @@ def test_each_tier_with_the_address_changes_durably(
         rtorrent.kill()
         rtorrent.start()
         eventually(lambda: len(client.rows("main", ["d.hash="])) == 1, 20)
+
+
+def test_a_save_that_rtorrent_lost_is_repeated(
+    rtorrent: PrivateRTorrent, client: RTorrent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On 0.16, two saves of one item at the same time may both fail."""
+    metafile = make_metafile("item", announce=f"http://127.0.0.1:1/{OLD}/announce")
+    client.call("load.raw", "", metafile)
+    saved = rtorrent.session / f"{info_hash(metafile)}.torrent.libtorrent_resume"
+    eventually(saved.exists)
+    obstacle, call = saved.with_name(f"{saved.name}.new"), client.call
+    eventually(lambda: not obstacle.exists())
+    obstacle.mkdir()
+    saves: list[str] = []
+
+    def called(method: str, *params: Any, **options: Any) -> Any:
+        if method == "d.save_full_session":
+            saves.append(method)
+            if len(saves) > 1:
+                obstacle.rmdir()
+        return call(method, *params, **options)
+
+    monkeypatch.setattr(client, "call", called)
+    (change,) = find_changes(client, OLD, NEW)
+    assert apply_change(client, Session(), change)
+    assert len(saves) == 2
 
 
 def test_an_address_is_replaced_only_as_a_whole(

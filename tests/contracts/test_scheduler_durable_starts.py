@@ -2,12 +2,16 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import RTorrentUnavailable
 from pyrotorque.events import TorrentStarted
+from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque_scheduler.queue import starter, unsaved_starts
 from pyrotorque_scheduler.queue.check_result import CheckResult
 from tests.contracts.test_scheduler_completion import detect
@@ -66,6 +70,43 @@ def test_a_published_start_survives_a_kill_of_rtorrent(rtorrent: PrivateRTorrent
             restart_after_kill(rtorrent)
             assert d.rtorrent.call("d.state", item) == 1
         assert published(d) == [True] * 5
+
+
+@pytest.mark.parametrize("is_back", [False, True], ids=["ended", "restarted"])
+def test_a_start_that_an_ending_rtorrent_answered_is_published_when_it_is_back(
+    rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_back: bool
+) -> None:
+    """It pauses all items before it answers the calls that it has received; here, `d.pause` does that at the right
+    moment."""
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item, multicall = loaded(d, rtorrent), RTorrent.multicall
+        sent: list[Sequence[Call]] = []
+
+        def ending(client: RTorrent, calls: Sequence[Call], *rest: Any, **options: Any) -> list[Any]:
+            if ("d.start", (item,)) in calls:
+                place = calls.index(("d.save_full_session", (item,))) + 1
+                sent.append(calls)
+                answers = multicall(client, calls[:place], *rest, **options)
+                eventually(lambda: client.call("d.is_active", item) == 1)
+                return [*answers, *multicall(client, [("d.pause", (item,)), *calls[place:]], *rest, **options)[1:]]
+            if len(sent) == 1 and ("d.is_hash_checked", (item,)) in calls:
+                sent.append(calls)
+                rtorrent.stop()
+                if is_back:
+                    rtorrent.start()
+            return multicall(client, calls, *rest, **options)
+
+        monkeypatch.setattr(RTorrent, "multicall", ending)
+        with pytest.raises(RTorrentUnavailable):
+            check(d, at=0)
+        if not is_back:
+            rtorrent.start()
+        assert d.job_table.starter is not None
+        eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)
+        d.job_table.starter.recover(time.monotonic())
+        eventually(lambda: verify(d))
+        assert d.event_types() == ["TorrentStarted"]
+        assert published(d) == [True]
 
 
 def test_a_start_that_rtorrent_lost_before_it_was_saved_is_repeated_and_published_once(

@@ -299,8 +299,10 @@ def test_promtool_has_nothing_to_say_about_a_group_with_real_data(prometheus: Pr
 def test_rules_are_evaluated_and_no_alert_of_a_healthy_group_fires(prometheus: Prometheus) -> None:
     assert prometheus.ask("rtorrent:rpc_duration_seconds:p95_5m")
     assert prometheus.ask('ALERTS{alertstate="firing"}') == []
-    # Its items have no peers: after two hours this one would fire.
-    assert {one["metric"]["alertname"] for one in prometheus.ask("ALERTS")} <= {"RtorrentDownloadsStalled"}
+    # Its items have no peers: after two hours the first would fire. The others are about times, which a busy machine
+    # exceeds now and then.
+    pending = {"RtorrentDownloadsStalled", "RtorrentRpcSlow", "RtorrentRpcFailing"}
+    assert {one["metric"]["alertname"] for one in prometheus.ask("ALERTS")} <= pending
     rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
     assert len(rules) > 30
     assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"] == []

@@ -8,13 +8,13 @@ from typing import Final, Protocol, TypeAlias
 from pyrotorque.errors import RTorrentError, RTorrentFault, SessionNotKnown
 from pyrotorque.logs import job_logger
 from pyrotorque.open_loads import OpenLoads, mark_of
-from pyrotorque.rtorrent import RTorrent, Value
+from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.identity import INCARNATION
-from pyrotorque.rtorrent.session import Session
 from pyrotorque.store import Store
 from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.model import Failure
+from pyrotorque_scheduler.queue.start_reader import StartReader
 from pyrotorque_scheduler.queue.start_records import StartRecords
 from pyrotorque_scheduler.queue.start_result import (
     HELD,
@@ -71,7 +71,8 @@ class Starter:
         self._rtorrent = rtorrent
         self._store = store
         self._gate = gate
-        self._session = Session()
+        self._reader = StartReader(rtorrent)
+        self._session = self._reader.session
         self._open_loads = OpenLoads.below(store.path.parent)
         self._records = StartRecords(store, rtorrent, router, history, metrics, self.is_known_now)
         self._pending: dict[str, PendingStart] = {}
@@ -107,14 +108,12 @@ class Starter:
         states = [(method, (intent.info_hash,)) for method in STATE_COMMANDS]
         answers = self._rtorrent.multicall([*marks, *begin, *states, (INCARNATION, ())])
         mark, (*answers, incarnation) = answers[: len(marks)], answers[len(marks) :]
-        self._locate_session(incarnation)
+        self._reader.locate_session(incarnation)
         if mark == [""]:
             save_state(False)
             self._drop(intent)
             return WITHHELD
-        result = start_result(answers[len(begin) :], answers[: len(begin)])
-        if result.hash_checking:
-            result = self._read_results([intent.info_hash])[0]
+        result = self._reader.confirmed(intent.info_hash, start_result(answers[len(begin) :], answers[: len(begin)]))
         if result.failure is None:
             self._note_recent(intent.info_hash, now)
         if result.failure is None and not self._is_durable(intent, result):
@@ -139,7 +138,7 @@ class Starter:
     def verify(self, now: float) -> None:
         """Complete the pending starts, and have rTorrent save those that it could not save, as far as they are due."""
         due = [info_hash for info_hash, pending in self._pending.items() if pending.due <= now]
-        for info_hash, result in zip(due, self._read_results(due), strict=True):
+        for info_hash, result in zip(due, self._reader.results(due), strict=True):
             self._verify(self._pending[info_hash], result, now)
         self._save_again(self._records.unsaved.due_at(now), now)
 
@@ -176,7 +175,7 @@ class Starter:
             return
         saves = [("d.save_full_session", (info_hash,)) for info_hash in hashes]
         *answers, incarnation = self._rtorrent.multicall([*saves, *item_calls(hashes), (INCARNATION, ())])
-        self._locate_session(incarnation)
+        self._reader.locate_session(incarnation)
         if self._is_known():
             self._records.unsaved.update(items_now(hashes, answers[len(saves) :]), self._session, now)
         else:
@@ -200,7 +199,7 @@ class Starter:
         """The items that were started and are not active yet because rTorrent checks their data; read now."""
         hashes = [*self._pending, *self._records.hash_checking]
         still: list[str] = []
-        for info_hash, result in zip(hashes, self._read_results(hashes), strict=True):
+        for info_hash, result in zip(hashes, self._reader.results(hashes), strict=True):
             still += [info_hash] if result.hash_checking else []
             checking = self._records.hash_checking
             if not result.hash_checking and self._is_known() and (intent := checking.pop(info_hash, None)):
@@ -218,7 +217,7 @@ class Starter:
     def recover(self, now: float) -> None:
         """Complete starts that were cut off by the end of this process or of the connection."""
         intents = [intent for intent in self._records.intents() if intent.info_hash not in self._pending]
-        results = self._read_results([intent.info_hash for intent in intents])
+        results = self._reader.results([intent.info_hash for intent in intents])
         if intents and not self._is_known():
             raise SessionNotKnown("these starts belong to the known rTorrent")
         for intent, result in zip(intents, results, strict=True):
@@ -245,11 +244,6 @@ class Starter:
             if result.failure == "rejected":
                 self._complete(intent, result)
 
-    def _locate_session(self, incarnation: Value | RTorrentFault) -> None:
-        """Find the session of the rTorrent that answered, if it is another one than before."""
-        if isinstance(incarnation, RTorrentFault) or str(incarnation) != self._session.incarnation:
-            self._session.locate(self._rtorrent, self._rtorrent.identity())
-
     def clock_was_set(self, seconds: float) -> None:
         """Items that did not start are tried again after the same time as before."""
         self._records.clock_was_set(seconds)
@@ -261,15 +255,6 @@ class Starter:
     def _is_known(self) -> bool:
         """Whether the rTorrent that answered last is the known one."""
         return self._gate is None or self._gate.is_known(self._session.incarnation)
-
-    def _read_results(self, hashes: Sequence[str]) -> list[StartResult]:
-        if not hashes:
-            return []
-        count = len(STATE_COMMANDS)
-        states = [(method, (h,)) for h in hashes for method in STATE_COMMANDS]
-        *answers, incarnation = self._rtorrent.multicall([*states, (INCARNATION, ())])
-        self._locate_session(incarnation)
-        return [start_result(answers[n * count : (n + 1) * count]) for n in range(len(hashes))]
 
     def _complete(self, intent: StartIntent, result: StartResult) -> None:
         """The start is over, or its hash check continues: publish it."""

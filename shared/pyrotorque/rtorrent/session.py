@@ -7,8 +7,9 @@ effect on rTorrent therefore counts as durable only when the session file has it
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 from pyrotorque.errors import MetafileError
@@ -77,12 +78,18 @@ class Session:
         return data if is_complete(data) else b""
 
     def save(self, rtorrent: RTorrent, info_hash: str, wanted: Mapping[str, SavedValue], timeout: float) -> bool | None:
-        """Have rTorrent save the item until the saved attributes have these values and no save of it is in progress.
+        """`save_until` the saved attributes have these values."""
+        return self.save_until(rtorrent, info_hash, partial(self._matches, info_hash, wanted), timeout)
 
-        A save that began before may end later, with earlier values, or be cut off. False where the values are not there
-        after `timeout` seconds; None, and one request only, where the session cannot be seen. Raises RTorrentError. On
-        0.16 two saves of one item at the same time may fail (both write HASH.torrent.new and the second rename fails),
-        so a lost save is repeated.
+    def save_until(
+        self, rtorrent: RTorrent, info_hash: str, is_saved: Callable[[], bool], timeout: float
+    ) -> bool | None:
+        """Have rTorrent save the item until `is_saved` and no save of it is in progress.
+
+        A save that began before may end later, with earlier values, or be cut off. False where it is not saved after
+        `timeout` seconds; None, and one request only, where the session cannot be seen. Raises RTorrentError. On 0.16
+        two saves of one item at the same time may fail (both write HASH.torrent.new and the second rename fails), so a
+        lost save is repeated.
         """
         self.locate(rtorrent, rtorrent.identity())
         end = time.monotonic() + timeout
@@ -91,9 +98,9 @@ class Session:
             if not self.folder:
                 return None
             again = time.monotonic() + _SAVE_AGAIN
-            while not self._matches(info_hash, wanted) or self.is_saving(info_hash):
+            while not is_saved() or self.is_saving(info_hash):
                 if time.monotonic() >= end:
-                    return self._matches(info_hash, wanted)
+                    return is_saved()
                 if time.monotonic() >= again:
                     break
                 time.sleep(_POLL)
