@@ -8,13 +8,16 @@ import pytest
 
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import CommandRefused, MetafileError
+from pyrotorque.errors import CommandRefused, MetafileError, UserError
 from pyrotorque.layout import Layout
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import RTorrentSettings, Settings, WatchSettings
+from pyrotorque.store import open_store
 from pyrotorque_control.checks.watches import watch_problems
 from pyrotorque_control.cli import run
-from pyrotorque_control.commands.expand import MetafilePlace, expand, facts_of
+from pyrotorque_control.commands.expand import MetafilePlace, RTorrentFacts, expand, facts_of
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.rows import MIGRATIONS
 from tests.dropping import drop
 from tests.watching import job
 
@@ -72,6 +75,24 @@ def test_errors_in_watch_ini_files_are_found_without_rtorrent(
     found = of(root, layout, None)
     assert len(found) >= 1
     assert found[0].startswith(said)
+
+
+def test_a_watch_ini_that_was_emptied_is_a_problem_as_it_is_for_the_watcher(root: Path, layout: Layout) -> None:
+    ini = root / "a" / "watch.ini"
+    ini.parent.mkdir()
+    ini.write_text("")
+    assert of(root, layout, None) == []
+    Ledger(open_store(layout.database("watcher"), MIGRATIONS)).configured_folders.add(bytes(ini.parent))
+    lost = f"{ini} is empty, and had settings: restore them, or remove the file"
+    assert problems(layout, None, job(root)) == [lost]
+    settings = Settings(digest="", rtorrent=RTorrentSettings(url=None, origin=""), jobs=(job(root),))
+    metafile = root / "a" / "x.torrent"
+    drop(metafile)
+    place = MetafilePlace("treewatch", bytes(metafile), bytes(root))
+    with pytest.raises(UserError, match="is empty, and had settings"):
+        expand(place, job(root), settings, layout, RTorrentFacts())
+    ini.unlink()
+    assert of(root, layout, None) == []
 
 
 def test_a_template_that_fails_for_some_torrents(root: Path, layout: Layout) -> None:

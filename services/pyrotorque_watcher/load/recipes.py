@@ -51,7 +51,8 @@ class WatchedMetafile(Protocol):
 
 
 class JobRecipes:
-    """The settings of one job. `configured` are the folders whose watch.ini had settings.
+    """The settings of one job. `configured` are the folders whose watch.ini had settings, by default as the watcher
+    has recorded them.
 
     Raises TemplateError or CommandRefused for invalid commands.
     """
@@ -69,9 +70,8 @@ class JobRecipes:
         self._roots = tuple(path.expanduser().absolute() for path in job.path)
         self.inbox = root_bytes(layout.state_dir, job.name)
         """The root of metafiles that the fleet gave to this group."""
-        self._inis = WatchIniFiles(
-            templates, set[bytes]() if configured is None else configured, can_move=job.loaded_path is not None
-        )
+        known = _recorded_folders(layout) if configured is None else configured
+        self._inis = WatchIniFiles(templates, known, can_move=job.loaded_path is not None)
         self._compiled: dict[tuple[str, str, bool], LoadCommand] = {}
         for name, text in job.commands:
             self.command(name, text, tame=False)
@@ -225,3 +225,10 @@ def content_paths(torrent: Metafile | Magnet, *, is_base: bool) -> list[bytes] |
         return None
     files = [os.fsencode(name) for name, _ in torrent.files]
     return [os.path.join(torrent.name_bytes, name) for name in files] if torrent.multi_file and not is_base else files
+
+
+def _recorded_folders(layout: Layout) -> set[bytes]:
+    """The folders whose watch.ini had settings when the watcher read it last; for other processes, to compare."""
+    from pyrotorque.store import rows_of_other
+
+    return {path for (path,) in rows_of_other(layout.database("watcher"), "SELECT path FROM configured_folders")}
