@@ -63,7 +63,7 @@ class Connection(Protocol):
     def sendall(self, data: bytes, /) -> None: ...
 
 
-class Answer:
+class IncomingAnswer:
     """rTorrent's answer on one connection, as far as it has arrived; at most `limit` bytes."""
 
     def __init__(self, connection: Connection, address: Address, limit: int) -> None:
@@ -124,13 +124,13 @@ class _NotTaken(threading.local):
     """The answers of this thread to requests that it has sent, and has not started to read."""
 
     def __init__(self) -> None:
-        self.answers: list[Answer] = []
+        self.answers: list[IncomingAnswer] = []
 
 
 _not_taken = _NotTaken()
 
 
-def work_before(answer: Answer, work: Callable[[], None]) -> None:
+def work_before(answer: IncomingAnswer, work: Callable[[], None]) -> None:
     """Do `work` before `answer` is read; each call to rTorrent within it takes what has arrived of the answer."""
     _not_taken.answers.append(answer)
     try:

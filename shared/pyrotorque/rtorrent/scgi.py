@@ -12,7 +12,7 @@ from typing import Final
 
 from pyrotorque.errors import RequestTooLarge, RTorrentPermission
 from pyrotorque.rtorrent.address import Address, TcpAddress, UnixAddress
-from pyrotorque.rtorrent.answers import Answer, Deadline, ExchangeFailed, send, work_before
+from pyrotorque.rtorrent.answers import Deadline, ExchangeFailed, IncomingAnswer, send, work_before
 from pyrotorque.text import printable
 
 # 100,000 items with 20 fields, packed, are about 50 MB; a much larger answer is an error.
@@ -36,7 +36,7 @@ def exchange(
     Raises ExchangeFailed, RTorrentPermission, or RequestTooLarge when rTorrent closed on a body above its limit.
     """
     with _connected(address, deadline) as connection:
-        answer = Answer(connection, address, limit)
+        answer = IncomingAnswer(connection, address, limit)
         with _request_errors(address, body, deadline, answer):
             send(connection, _framed(body, untrusted), deadline)
         if meanwhile is not None:
@@ -46,7 +46,7 @@ def exchange(
 
 
 @contextlib.contextmanager
-def _request_errors(address: Address, body: bytes, deadline: Deadline, answer: Answer) -> Generator[None]:
+def _request_errors(address: Address, body: bytes, deadline: Deadline, answer: IncomingAnswer) -> Generator[None]:
     """Translates OS errors into what they mean for the request."""
     try:
         yield
