@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from pyrotorque.housekeeping import own_clock
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.cleanup import Cleanup
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.accepted_loads import await_accepted_loads
 from tests.waiting import eventually
 
 # A tracker that never answers: 0.9.8 dies when an item whose tracker refuses is started repeatedly.
@@ -31,6 +33,15 @@ def days_later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
     wall, awake = time.time(), vars(own_clock)["awake_time"]()
     monkeypatch.setattr(time, "time", lambda: wall + days * 86_400)
     monkeypatch.setattr(own_clock, "awake_time", lambda: awake + days * 86_400)
+
+
+def without_awaited_loads(monkeypatch: pytest.MonkeyPatch, where: ModuleType) -> None:
+    """Where no other program loads anything: awaiting a load takes up to a second, and only reads."""
+
+    def awaiting(_: RTorrent) -> None:
+        return
+
+    monkeypatch.setattr(where, "await_accepted_loads", awaiting)
 
 
 class CleanupScene:
@@ -70,6 +81,15 @@ class CleanupScene:
         elif wait:
             eventually(lambda: self.has(found), 20)
         return found
+
+    def accepted_before(self, monkeypatch: pytest.MonkeyPatch, where: ModuleType, metafile: bytes) -> None:
+        """This load was accepted before the module `where` awaits accepted loads; its item is added meanwhile."""
+
+        def awaiting(rtorrent: RTorrent) -> None:
+            self.client.call("load.raw", "", metafile)
+            await_accepted_loads(rtorrent)
+
+        monkeypatch.setattr(where, "await_accepted_loads", awaiting)
 
     def item(self, name: str, files: Iterable[str] = ("a", "sub/b"), **more: Any) -> str:
         """An item with data of its own."""

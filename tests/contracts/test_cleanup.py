@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from demo.metafiles import make_metafile
+from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RemovalRefused, RTorrentFault, UserError
 from pyrotorque.events import QuarantinePurged, TorrentRemoved
-from pyrotorque.housekeeping import quarantine
+from pyrotorque.housekeeping import inventory, quarantine
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.housekeeping.restore import restore
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.tracker_change import apply_change, find_changes
-from tests.cleaning import SILENT, CleanupScene
+from tests.cleaning import SILENT, CleanupScene, days_later
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -360,15 +360,24 @@ def test_an_item_that_is_loaded_before_the_deletion_keeps_the_data_in_quarantine
     path = scene.write("One")
     twin = make_metafile("One", content=path, announce=SILENT, info_extra={"source": "x"})
     one = scene.add(path)
-    job = scene.job(data="delete")
-    remover = job.remover
-    erase: Callable[[object, object], None] = vars(type(remover))["_erase"]
-
-    def load_after(self: object, removal: object) -> None:
-        erase(remover, removal)
-        scene.client.call("load.raw", "", twin)
-
-    monkeypatch.setattr(type(remover), "_erase", load_after)
-    job.run()
+    scene.accepted_before(monkeypatch, inventory, twin)
+    scene.job(data="delete").run()
     assert not scene.has(one)
+    assert scene.has(info_hash(twin))
+    assert scene.quarantined() == {one: ["a", "sub/b"]}
+
+
+def test_an_item_that_is_loaded_before_the_purge_keeps_the_data_in_quarantine(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the survey of the run has read is older than the purge."""
+    scene.item("Other")
+    path = scene.write("One")
+    twin = make_metafile("One", content=path, announce=SILENT, info_extra={"source": "x"})
+    one = scene.add(path)
+    scene.job(condition="name=One", data="quarantine", keep_for="1h").run()
+    days_later(monkeypatch, 1)
+    scene.accepted_before(monkeypatch, inventory, twin)
+    scene.job(condition="name=None", data="quarantine").run()
+    assert scene.has(info_hash(twin))
     assert scene.quarantined() == {one: ["a", "sub/b"]}

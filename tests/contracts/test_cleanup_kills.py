@@ -9,15 +9,20 @@ from typing import Any
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.housekeeping import moved_files, quarantine, restore
+from pyrotorque.housekeeping import inventory, moved_files, quarantine, restore
 from pyrotorque.housekeeping.journal import RemovalJournal
 from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
-from tests.cleaning import CleanupScene
+from tests.cleaning import CleanupScene, without_awaited_loads
 from tests.contracts.test_cleanup import entry_of
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(autouse=True)
+def no_other_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_awaited_loads(monkeypatch, inventory)
 
 
 class KillNow(BaseException):

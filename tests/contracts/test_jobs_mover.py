@@ -21,6 +21,7 @@ from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import Session
+from tests.cleaning import without_awaited_loads
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -239,6 +240,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Calla
 
         return counted
 
+    without_awaited_loads(monkeypatch, mover)
     monkeypatch.setattr(move_files, "rename_noreplace", wrapped(files.rename_noreplace))
     monkeypatch.setattr(move_files, "copy_tree", wrapped(tree_copy.copy_tree))
     monkeypatch.setattr(move_files, "remove_copied", wrapped(tree_copy.remove_copied))

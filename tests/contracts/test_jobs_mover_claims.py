@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.jobs import JobConfig, move_failures, move_files, mover, tree_copy
 from pyrotorque.jobs.move_journal import Move
 from pyrotorque.jobs.move_switch import MoveSwitch
-from tests.cleaning import CleanupScene
+from tests.cleaning import SILENT, CleanupScene
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -133,6 +134,24 @@ def test_an_item_that_is_loaded_during_the_copy(scene: CleanupScene, monkeypatch
     move(scene)
     assert not path.exists()
     assert scene.is_intact(item)
+
+
+def test_an_item_that_is_loaded_before_the_old_data_is_removed(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = scene.write("Some Name")
+    item = scene.add(path, to_target(scene))
+    twin = make_metafile("Some Name", content=path, announce=SILENT, info_extra={"source": "x"})
+    scene.accepted_before(monkeypatch, mover, twin)
+
+    def always(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(move_files.MoveFiles, "_is_on_other_disk", always)
+    move(scene)
+    assert scene.is_intact(item)
+    assert scene.is_intact(info_hash(twin))
+    assert (scene.folder / "target" / "Some Name").exists()
 
 
 def test_the_path_is_that_of_the_kernel(scene: CleanupScene) -> None:

@@ -110,7 +110,7 @@ def purge(group: Group, items: Sequence[str]) -> int:
     def purge_unused(job: "Cleanup | Orphans", entry: "QuarantineEntry", work: WorkReport) -> None:
         if any(each.entry == entry.removal.entry for each in RemovalJournal(job.folder).unfinished()):
             raise RemovalRefused("its removal was interrupted, and may be undone: run its clean-up job first")
-        if name := used_by(entry, job.reader.read().claims):
+        if name := used_by(entry, job.reader.read_with_accepted().claims):
             raise RemovalRefused(f"{printable(name)} uses its data in quarantine")
         freed, stay = purge_entry(entry, work)
         job.add_purged(entry, freed)

@@ -20,6 +20,7 @@ from pyrotorque.linux.filesystems import Locations, read_mounts
 from pyrotorque.linux.processes import PROC
 from pyrotorque.long_work import WorkReports, unseen_work
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.accepted_loads import await_accepted_loads
 from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import counted, printable
@@ -136,6 +137,11 @@ class InventoryReader:
             raise RemovalRefused("rTorrent was restarted while its items were read")
         self.latest = Inventory(identity.pid, identity.incarnation, items, claims, Locations(read_mounts()), inexact)
         return self.latest
+
+    def read_with_accepted(self) -> Inventory:
+        """As `read`, with all items whose load rTorrent accepted before: the last look before data is deleted."""
+        await_accepted_loads(self.rtorrent)
+        return self.read()
 
     def _matching(self) -> tuple[dict[str, LiveItem], dict[str, SessionItem]]:
         """The items and what is saved of each; an item that is just being saved, or erased, is awaited."""

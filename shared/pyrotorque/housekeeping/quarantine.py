@@ -205,11 +205,16 @@ class PurgedEntry(NamedTuple):
     text: str
 
 
+def expired(folder: Path, seals: EntrySeals, now: float) -> Iterator[QuarantineEntry]:
+    """The entries whose time is over and whose removal has ended."""
+    for entry in entries(folder, seals):
+        if entry.is_expired(now) and entry.removal.phase == "erased":
+            yield entry
+
+
 def purge_expired(folder: Path, seals: EntrySeals, claims: Claims, now: float) -> Iterator[PurgedEntry]:
     """Delete the data of entries whose time is over, unless an item uses it where it is."""
-    for entry in entries(folder, seals):
-        if not entry.is_expired(now) or entry.removal.phase != "erased":
-            continue
+    for entry in expired(folder, seals, now):
         if used := used_by(entry, claims):
             text = f"{entry.removal.name} in quarantine is kept: {printable(used)} uses it there"
             yield PurgedEntry(entry, None, text)

@@ -71,7 +71,7 @@ class Cleanup(CleanupFacts):
             self._log_plan(found)
             return result
         if found.inventory is not None:
-            self.purge_expired(found.inventory.claims)
+            self.purge_expired(self.reader)
         failed = self._remove_all(found, deadline)
         if self._needs_reserve:
             self.reserve.make(self.quarantines())

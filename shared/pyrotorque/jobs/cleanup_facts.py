@@ -100,7 +100,7 @@ class CleanupFacts(HousekeepingJob):
 
     def claimed(self, removal: RemovalRecord) -> str:
         try:
-            return claimed_since(self.reader.read(), removal)
+            return claimed_since(self.reader.read_with_accepted(), removal)
         except PyrotorqueError as error:
             return f"an item that cannot be seen ({error})"
 

@@ -14,8 +14,8 @@ import msgspec
 from pyrotorque.errors import AlreadyRunning, RemovalRefused, SessionNotKnown, UserError
 from pyrotorque.events import Event, QuarantinePurged
 from pyrotorque.housekeeping import FOLDER, pending_events, quarantine
-from pyrotorque.housekeeping.claims import Claims
 from pyrotorque.housekeeping.entry_seals import EntrySeals
+from pyrotorque.housekeeping.inventory import InventoryReader
 from pyrotorque.housekeeping.last_run import LastRun, read_last_run, write_last_run
 from pyrotorque.housekeeping.own_clock import OwnClock
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
@@ -105,10 +105,15 @@ class HousekeepingJob(Job):
         found = (entry for folder in self.quarantines() for entry in quarantine.entries(folder, self.seals))
         return [entry for entry in found if entry.removal.job == self.name]
 
-    def purge_expired(self, claims: Claims) -> None:
-        """Delete the data of entries whose time is over, unless an item uses it where it is."""
-        for folder in self.quarantines():
-            for purged in quarantine.purge_expired(folder, self.seals, claims, self.clock.now()):
+    def purge_expired(self, reader: InventoryReader) -> None:
+        """Delete the data of entries whose time is over, unless an item uses it where it is now."""
+        now = self.clock.now()
+        folders = [each for each in self.quarantines() if any(quarantine.expired(each, self.seals, now))]
+        if not folders:
+            return
+        claims = reader.read_with_accepted().claims
+        for folder in folders:
+            for purged in quarantine.purge_expired(folder, self.seals, claims, now):
                 self.log.info("%s", purged.text)
                 if purged.freed is not None:
                     self.add_purged(purged.entry, purged.freed)

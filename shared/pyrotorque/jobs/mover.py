@@ -27,6 +27,7 @@ from pyrotorque.jobs.params import get_text, with_settings
 from pyrotorque.jobs.partial_items import EarlierPartialItems
 from pyrotorque.jobs.tree_copy import CopyDeadline
 from pyrotorque.linux.filesystems import is_within, location, read_mounts
+from pyrotorque.rtorrent.accepted_loads import await_accepted_loads
 from pyrotorque.text import printable
 
 _DONE: Final = "is_wanted_done=yes"
@@ -232,6 +233,7 @@ class Mover(ItemJob):
 
     def _remove_old(self, move: Move) -> None:
         """Remove the data at the old place, unless another item has it by now."""
+        await_accepted_loads(self.rtorrent)
         try:
             self._switch.claims.require_alone(move.info_hash, move.source, multi_file=move.multi_file)
         except MoveRefused as error:

@@ -134,7 +134,7 @@ class Orphans(HousekeepingJob):
             *(counted(len(found.old) + len(found.fresh), "file"), counted(found.files, "file"), len(found.old)),
         )
         if not self.dry_run:
-            self.purge_expired(inventory.claims)
+            self.purge_expired(self.reader)
         all_orphans = (*found.old, *found.fresh)
         result = LastRun(
             at=time.time(),
@@ -231,7 +231,7 @@ class Orphans(HousekeepingJob):
     def _claimed(self, record: RemovalRecord) -> str:
         """The name of an item that has one of the files since it was loaded; empty if none has."""
         try:
-            return claimed_since(self.reader.read(), record)
+            return claimed_since(self.reader.read_with_accepted(), record)
         except PyrotorqueError as error:
             return f"an item that cannot be seen ({error})"
 
