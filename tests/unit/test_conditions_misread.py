@@ -267,6 +267,9 @@ _PIECES = st.sampled_from(
 
 @given(pieces=st.lists(st.tuples(_PIECES, st.sampled_from(("", "", " "))), max_size=8))
 @example(pieces=[("tagged", ""), ("=", ""), ('"', ""), ("foo", ""), ("|", ""), ("prio>0", ""), ('"', "")])
+@example(pieces=[("kind=mkv,", ""), ("/a/", ""), ("message=", ""), ("\\", ""), ("=", "")])
+@example(pieces=[("(", ""), ("1,5", ""), ("foo", ""), (")", "")])
+@example(pieces=[("message=", ""), ("(", ""), ("\\", ""), ("kind=mkv,", ""), (")", "")])
 @settings(max_examples=600, deadline=None)
 def test_what_is_accepted_reads_back_and_each_hint_is_short(pieces: list[tuple[str, str]]) -> None:
     text = "".join(piece + space for piece, space in pieces)

@@ -8,6 +8,8 @@ from typing import TypeAlias
 from pyrotorque.conditions import words
 from pyrotorque.conditions.operands import Duration, HasTag, Number, OnlyTag, Operand, TimePoint, UntypedComparison
 
+# Without quotes or backslashes.
+_IN_BRACKETS = re.compile(r"""[(\[{][^"'\\]*[)\]}]""")
 _ESCAPED_SLASH = re.compile(r"(!?)\\(/.*[^/]|/)", re.DOTALL)
 
 
@@ -121,9 +123,15 @@ def _single(choice: Choice, field: str) -> str:
 
 
 def _joined(choices: tuple[Choice, ...], field: str) -> str:
-    """The values with commas; the leading slash of a path is not escaped if it cannot start a regular expression."""
+    """The values with commas; the leading slash of a path is not escaped if it cannot start a regular expression.
+
+    A list that is not quoted reads back only without what is refused as a slip: brackets around it, and, in a word of
+    a set, signs between letters.
+    """
     values = [str(choice) for choice in choices]
-    if field == "name":
+    if len(values) > 1 and _IN_BRACKETS.fullmatch(",".join(values)):
+        values[0] = f'"{values[0]}"'
+    if field == "name" or any(isinstance(choice.operand, HasTag) for choice in choices):
         return ",".join(values)
     safe, eased = ",".join(values), ",".join(_ESCAPED_SLASH.sub(r"\1\2", value) for value in values)
     same = _shape(eased) == _shape(safe) and not eased.startswith("=") and eased.count("[") == eased.count("]")
