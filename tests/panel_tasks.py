@@ -79,7 +79,10 @@ def _held_plan(panel: LivePanel, way: str) -> Target:
     items = [panel.seeding(f"Held {way} {number}") for number in range(6)]
     # A run that did not find all of them yet would remove the others: up to five need no approval.
     eventually(lambda: len(panel.plan("held")["removals"]) == len(items), 60, why="all of them are in the plan")
+    before = panel.job("held").get("last_run")
     panel.api("POST", "/jobs/held/run")
+    # Until then the page changes, and what has the focus may be replaced.
+    eventually(lambda: panel.job("held").get("last_run") != before, 60, why="its run has ended")
     return {"plan": eventually(lambda: panel.plan("held")["held"] and panel.plan("held")["plan"], 60), "item": items[5]}
 
 
