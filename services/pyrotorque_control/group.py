@@ -12,6 +12,7 @@ from pyrotorque.linux.processes import ProcessIdentity
 from pyrotorque.options import Options, read_options
 from pyrotorque.settings import layout_of
 from pyrotorque.supervisord.config import written_layout
+from pyrotorque.supervisord.running import find_running
 from pyrotorque_control.exit_codes import EX_UNAVAILABLE
 
 
@@ -63,11 +64,7 @@ class Group:
 
     def running(self) -> ProcessIdentity | None:
         """The group's supervisord, also when its socket and pid file were removed or it does not answer."""
-        from pyrotorque.supervisord.launch import find_running
-
-        return running_group(self.layout.group_lock, self.config_dir, self.pid_file) or find_running(
-            self.layout, self.pid_file
-        )
+        return find_running(self.layout, self.pid_file)
 
     def must_run(self) -> ProcessIdentity:
         """Raises CommandError (69) when the group is not running."""

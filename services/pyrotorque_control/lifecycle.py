@@ -20,6 +20,8 @@ from pyrotorque.options import Options, read_options, write_atomically, write_op
 from pyrotorque.settings import Problem, Report, SettingsProblems, layout_of, packaged_text
 from pyrotorque.supervisord import launch
 from pyrotorque.supervisord.config import control_file
+from pyrotorque.supervisord.restart import keep_guard, restart_services
+from pyrotorque.supervisord.running import STOP_TIMEOUT, end
 from pyrotorque.supervisord.validation import check_conf
 from pyrotorque.text import printable
 from pyrotorque_control.backup.swap import require_no_unfinished_restore
@@ -89,7 +91,7 @@ def restart(group: Group, *, quiet: bool = False) -> int:
         guard_file=group.options.guard_file or before.guard_file,
         pid_file=str(group.pid_file),
     )
-    launch.keep_guard(group.layout, options)
+    keep_guard(group.layout, options)
     prepared = prepare_supervisord(Group(group.config_dir, options), found.pid)
 
     def report(_pid: int) -> None:
@@ -104,8 +106,8 @@ def restart(group: Group, *, quiet: bool = False) -> int:
         # It cannot be reached: its socket was removed, or it hangs. Or it would read another file than it was started
         # with: supervisor.conf was removed, or written by `init`.
         # Checked again: the check of the configuration takes seconds, in which a cleaner may run.
-        launch.keep_guard(prepared.layout, prepared.options)
-        launch.end(found)
+        keep_guard(prepared.layout, prepared.options)
+        end(found)
         _launch(prepared, verify=True, report=report)
     if not quiet:
         print_first_login(group, prepared.services)
@@ -115,10 +117,8 @@ def restart(group: Group, *, quiet: bool = False) -> int:
 def stop(group: Group, *, quiet: bool = False) -> int:
     """Stop the group and wait until it has stopped; what does not stop in time is killed."""
     found = group.must_run()
-    if not launch.end(found):
-        click.echo(
-            f"pyrotorque: pid {found.pid} did not stop within {launch.STOP_TIMEOUT:.0f} s and was killed", err=True
-        )
+    if not end(found):
+        click.echo(f"pyrotorque: pid {found.pid} did not stop within {STOP_TIMEOUT:.0f} s and was killed", err=True)
     if quiet:
         return EX_OK
     click.echo("pyrotorque has stopped")
@@ -165,14 +165,14 @@ def _restart_programs(prepared: "PreparedStart", supervisord: ProcessIdentity, b
     """Restart the programs of a supervisord that can be reached; those that answer go on when another one does not."""
     require_memory()
     answers = ServiceAnswers(prepared.layout, prepared.services)
-    launch.restart(prepared.layout, prepared.options, prepared.optional_services)
+    restart_services(prepared.layout, prepared.options, prepared.optional_services)
     try:
         _print_lines(answers.wait(supervisord, before))
     except CommandError as error:
         if processes(prepared.layout) is not None:
             text = f"{error}; the other services run, and it is tried again (see `pyrotorque status`)"
             raise CommandError(text, error.exit_code) from error
-        launch.end(supervisord)
+        end(supervisord)
         raise CommandError(f"{error}; the group was stopped", error.exit_code) from error
 
 

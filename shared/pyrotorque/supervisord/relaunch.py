@@ -14,6 +14,8 @@ from pyrotorque.options import Options, read_options
 from pyrotorque.settings import layout_of
 from pyrotorque.supervisord import launch
 from pyrotorque.supervisord.config import table_services
+from pyrotorque.supervisord.restart import keep_guard
+from pyrotorque.supervisord.running import end, find_running
 
 _STOP_TIMEOUT = 5.0  # seconds
 
@@ -27,12 +29,12 @@ def main(config_dir: Path) -> int:
     options = read_options(layout)
     optional = table_services(config_dir)  # before the files of the group are removed
     logs.configure("INFO", "relaunch", layout)
-    found = launch.find_running(layout, Path(options.pid_file) if options.pid_file else layout.pid_file)
+    found = find_running(layout, Path(options.pid_file) if options.pid_file else layout.pid_file)
     if found is None:
         return 0
     removed = _removed_guard(layout, options)
     # Services end with supervisord; this process must not be among its programs when they are killed.
-    launch.end(found, _STOP_TIMEOUT)
+    end(found, _STOP_TIMEOUT)
     if options.foreground:
         return 0
     if removed:
@@ -51,7 +53,7 @@ def main(config_dir: Path) -> int:
 def _removed_guard(layout: Layout, options: Options) -> str:
     """Why the group must not be started again: only its guard file was removed. Empty if it may."""
     try:
-        launch.keep_guard(layout, options)
+        keep_guard(layout, options)
     except GuardRemoved as error:
         return str(error)
     return ""

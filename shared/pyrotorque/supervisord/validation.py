@@ -20,7 +20,7 @@ from pyrotorque.layout import OPTIONAL_SERVICES, Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.supervisord.config import control_file, programs_file, programs_text, stub_file
-from pyrotorque.supervisord.launch import environment_of_supervisord
+from pyrotorque.supervisord.environment import environment_of_supervisord
 
 _TIMEOUT: Final = 20.0  # seconds
 _ENDED: Final = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)

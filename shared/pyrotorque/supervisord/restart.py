@@ -1,0 +1,49 @@
+"""Restarts the services of a running group, which stays guarded as it was."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from pyrotorque.errors import GuardRemoved
+from pyrotorque.guard_file import GuardFiles, GuardState, permits_start
+from pyrotorque.layout import Layout
+from pyrotorque.options import Options
+from pyrotorque.supervisord.client import Supervisord
+from pyrotorque.supervisord.config import GUARD_FILE_OPTION, active_guard_file, programs_file, write_programs
+from pyrotorque.text import printable
+
+
+def restart_services(layout: Layout, options: Options, optional: Collection[str] = ()) -> None:
+    """Restart all services in the same supervisord with a new process table, guarded as it was. Raises GuardRemoved."""
+    guarded = _is_guarded(layout, options)
+    keep_guard(layout, options)
+    guard_file = active_guard_file(layout, options) if guarded else None
+    write_programs(layout, options, guard_file=guard_file, optional=optional)
+    Supervisord(layout.supervisor_socket).restart()
+
+
+def keep_guard(layout: Layout, options: Options) -> None:
+    """Before a running group is restarted: put its guard file back if it was swept, together with files beside it.
+
+    `options` are those of the group; without the file, it would run on unguarded. Raises GuardRemoved if the file alone
+    was removed: the guardian is about to stop the group.
+    """
+    if not _is_guarded(layout, options):
+        return
+    guard = GuardFiles.of(layout, Path(options.guard_file) if options.guard_file else layout.guard_file)
+    pid_file = Path(options.pid_file) if options.pid_file else layout.pid_file
+    state = guard.state((programs_file(layout), pid_file, layout.supervisor_socket))
+    if state is GuardState.SWEPT:
+        guard.restore()
+    if state is GuardState.REMOVED or not permits_start(layout, guard.files[0]):
+        raise GuardRemoved(
+            f"the guard file {printable(str(guard.files[0]))} is missing: the group is being stopped",
+            hint="`touch` it to let the group run in the background",
+        )
+
+
+def _is_guarded(layout: Layout, options: Options) -> bool:
+    """Whether the running group was started with a guard file; without a process table, as any in the background."""
+    try:
+        return GUARD_FILE_OPTION in programs_file(layout).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:  # swept, and not restored yet
+        return not options.foreground
