@@ -281,9 +281,7 @@ def test_a_restored_item_is_as_it_was(scene: CleanupScene, files: tuple[str, ...
     # Saved for a crash, too. A stop in order saves again, and 0.16 waits 89 s for its UDP tracker: killed in the middle
     # of that save, it may have none of it.
     session = Session()
-    eventually(
-        lambda: session.save(scene.client, one, {"state": 1}, 5) and session.holds(one) and not session.is_saving(one)
-    )
+    eventually(lambda: session.save(scene.client, one, {"state": 1}, 5) and session.holds(one))
     scene.running.kill()
     scene.running.start()
     eventually(lambda: scene.seeds(one), 20, why="after a restart")

@@ -19,7 +19,7 @@ from pyrotorque.housekeeping.inventory import Inventory, InventoryReader
 from pyrotorque.jobs import JobConfig
 from pyrotorque.jobs.injected import Injected
 from pyrotorque.requests import Answer, ParkTorrent
-from pyrotorque.rtorrent import Call, RTorrent, Value
+from pyrotorque.rtorrent import Call, RTorrent, Value, save_threads
 from pyrotorque.rtorrent.availability import Availability
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.settings.schema import CustomSettings, RTorrentSettings, Settings
@@ -114,7 +114,7 @@ def test_the_start_is_on_disk_when_the_run_ends(scene: CleanupScene) -> None:
     job().run()
     session = Session()
     session.locate(scene.client, scene.client.identity())
-    assert session.has_start(item) is True
+    assert session.has_start(item, save_threads.now()) is True
 
 
 def test_an_item_waits_for_the_check_of_its_data(scene: CleanupScene) -> None:

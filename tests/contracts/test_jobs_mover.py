@@ -177,7 +177,8 @@ def test_an_item_that_was_never_opened_moves_from_its_real_path(
     scene = Scene(rtorrent, short_folder, short_folder / "done/tv", multi=multi, name=ODD_NAMES["latin-1"])
     scene.client.call("d.stop", scene.hash)
     assert Session().save(scene.client, scene.hash, {"state": 0}, 10.0)
-    restart(rtorrent)
+    rtorrent.kill()
+    rtorrent.start()
     assert scene.client.call("d.base_path", scene.hash) == ""
     scene.job().run()
     assert not os.path.lexists(scene.source)

@@ -1,13 +1,16 @@
 """What counts as saved in the session of a real rTorrent."""
 
 import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent import RTorrent, save_threads
 from pyrotorque.rtorrent.session import Session, is_started
 from tests.waiting import eventually
 
@@ -79,24 +82,77 @@ def test_the_session_of_another_process_is_not_looked_at(rtorrent: PrivateRTorre
     assert session.values("A" * 40) is None
 
 
-def test_a_save_is_over_when_no_other_save_of_the_item_is_in_progress(
+def test_an_earlier_save_that_ends_later_is_awaited_and_repeated(
+    rtorrent: PrivateRTorrent, client: RTorrent, session: Session, item: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe delays a save of rTorrent as a busy machine does, from before it opens its first file."""
+    if not session.saves_overlap:
+        client.call("d.custom1.set", item, "new")
+        client.call("d.save_full_session", item)
+        assert (session.values(item) or {})["custom1"] == b"new", "it saves before it answers"
+        return
+    monkeypatch.setattr(save_threads, "_LONGEST", 120.0)
+    assert session.save(client, item, {"state": 0}, 30)
+    saved = rtorrent.session / f"{item}.torrent"
+    first, pipe = saved.with_name(f"{saved.name}.new"), rtorrent.session / "pipe"
+    os.mkfifo(pipe)
+    first.hardlink_to(pipe)
+    client.call("d.custom1.set", item, "old")
+    client.call("d.save_full_session", item)
+    eventually(lambda: session.is_saving(item, save_threads.now()), why="it waits for a reader of the pipe")
+    first.unlink()
+    client.call("d.custom1.set", item, "new")
+    looks: list[bool] = []
+
+    def counted(self: Session, info_hash: str, at: float) -> bool:
+        looks.append(found := is_saving(self, info_hash, at))
+        return found
+
+    is_saving = Session.is_saving
+    monkeypatch.setattr(Session, "is_saving", counted)
+    with ThreadPoolExecutor() as threads:
+        done = threads.submit(session.save, client, item, {"custom1": b"new"}, 60)
+        eventually(lambda: (session.values(item) or {}).get("custom1") == b"new", why="the later save has ended")
+        eventually(lambda: not first.exists(), why="the later save has renamed its files")
+        seen = len(looks)
+        eventually(lambda: done.done() or len(looks) > seen + 3, why="it has looked since")
+        assert not done.done(), "the earlier save can still replace the later one"
+        shutil.copy(saved, first)  # what the earlier one renames
+        with pipe.open("rb") as reader:
+            while reader.read(65536):
+                pass
+        assert done.result(60)
+    assert (session.values(item) or {})["custom1"] == b"new"
+    assert not session.is_saving(item, save_threads.now())
+
+
+def test_a_start_that_an_earlier_save_can_undo_is_not_saved(
     client: RTorrent, session: Session, item: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """rTorrent cannot be made to save as slowly; so the file of another save is only reported."""
-    looks = [True, True, True]
+    client.call("d.start", item)
+    assert session.save(client, item, {"state": 1}, 30)
+    assert session.has_start(item, save_threads.now())
 
-    def is_saving(_session: Session, _item: str) -> bool:
-        return looks.pop() if looks else False
+    def is_saving(_session: Session, _item: str, _at: float) -> bool:
+        return True
 
     monkeypatch.setattr(Session, "is_saving", is_saving)
+    assert session.has_start(item, save_threads.now()) is False
+
+
+def test_a_save_of_another_version_or_container_is_given_time(client: RTorrent, session: Session, item: str) -> None:
+    """Its threads are not visible there; the pid of this process stands for that of another program."""
     assert session.save(client, item, {"state": 0}, 30)
-    assert not looks
+    hidden = replace(session, pid=os.getpid(), saves_overlap=True)
+    assert hidden.is_saving(item, save_threads.now())
+    assert not hidden.is_saving(item, save_threads.now() - 1)
+    assert not replace(hidden, saves_overlap=False).is_saving(item, save_threads.now())
 
 
-def test_a_save_that_was_cut_off_long_ago_holds_up_no_other_save(
+def test_a_save_that_hangs_holds_up_no_other_save_beyond_its_time(
     client: RTorrent, session: Session, item: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def is_saving(_session: Session, _item: str) -> bool:
+    def is_saving(_session: Session, _item: str, _at: float) -> bool:
         return True
 
     monkeypatch.setattr(Session, "is_saving", is_saving)

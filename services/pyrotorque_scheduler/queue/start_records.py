@@ -65,13 +65,16 @@ class StartRecords:
         for info_hash, failure in self.failures.items():
             self.failures[info_hash] = replace(failure, until=failure.until + seconds)
 
-    def complete(self, intent: StartIntent, result: StartResult, session: Session) -> None:
-        """Delete the intent and store event and decision in one transaction, then log."""
+    def complete(self, intent: StartIntent, result: StartResult, session: Session, saved_at: float) -> None:
+        """Delete the intent and store event and decision in one transaction, then log.
+
+        `saved_at` is after the last request to save the start (`save_threads.now()`).
+        """
         job, at, info_hash = intent.job, intent.at, intent.info_hash
         name, reason = printable(intent.name), printable(result.reason)
         waited = max(0.0, at - intent.loaded) if intent.loaded > 0 else None
         event: TorrentStarted | StartFailed
-        durable = session.has_start(info_hash)
+        durable = session.has_start(info_hash, saved_at)
         is_repeated = result.failure is None and self.unsaved.has(info_hash, intent.loaded, session)
         if result.failure is None:
             event = TorrentStarted(at=at, job=job, info_hash=info_hash, name=name, waited=waited, durable=durable)

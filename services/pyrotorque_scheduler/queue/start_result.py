@@ -55,11 +55,13 @@ class StartIntent:
 class PendingStart:
     """A start that is not published yet: rTorrent checks the item's data, or has not saved the start in its session.
 
-    `begun` is CLOCK_MONOTONIC seconds, `has_run` says whether the item was seen running.
+    `begun` is CLOCK_MONOTONIC seconds, `saved_at` (`save_threads.now()`) is after the last request to save it,
+    `has_run` says whether the item was seen running.
     """
 
     intent: StartIntent
     begun: float
+    saved_at: float
     incarnation: str
     has_run: bool
     readings: int = 0

@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeAlias
 from pyrotorque.errors import RTorrentError, RTorrentFault, SessionNotKnown
 from pyrotorque.logs import job_logger
 from pyrotorque.open_loads import OpenLoads, mark_of
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent import RTorrent, save_threads
 from pyrotorque.rtorrent.identity import INCARNATION
 from pyrotorque.store import Store
 from pyrotorque_scheduler.event_router import EventRouter
@@ -107,6 +107,7 @@ class Starter:
         begin = start_calls(intent.info_hash, if_marked=is_open)
         states = [(method, (intent.info_hash,)) for method in STATE_COMMANDS]
         answers = self._rtorrent.multicall([*marks, *begin, *states, (INCARNATION, ())])
+        saved_at = save_threads.now()
         mark, (*answers, incarnation) = answers[: len(marks)], answers[len(marks) :]
         self._reader.locate_session(incarnation)
         if mark == [""]:
@@ -116,13 +117,13 @@ class Starter:
         result = self._reader.confirmed(intent.info_hash, start_result(answers[len(begin) :], answers[: len(begin)]))
         if result.failure is None:
             self._note_recent(intent.info_hash, now)
-        if result.failure is None and not self._is_durable(intent, result):
+        if result.failure is None and not self._is_durable(intent, result, saved_at):
             has_run = not result.hash_checking
-            self._pending[intent.info_hash] = PendingStart(intent, now, self._session.incarnation, has_run)
+            self._pending[intent.info_hash] = PendingStart(intent, now, saved_at, self._session.incarnation, has_run)
             return result
         if result.failure is not None:
             save_state(False)
-        self._complete(intent, result)
+        self._complete(intent, result, saved_at)
         return result
 
     def _note_recent(self, info_hash: str, now: float) -> None:
@@ -157,17 +158,18 @@ class Starter:
         elif result.failure is None:
             pending.has_run |= not result.hash_checking
             timeout = _HASH_CHECK_SECONDS if result.hash_checking else SAVED_WITHIN
-            if not self._is_durable(intent, result) and now < pending.begun + timeout:
+            if not self._is_durable(intent, result, pending.saved_at) and now < pending.begun + timeout:
                 if pending.has_run and pending.readings >= _SAVE_AGAIN_FROM:
                     self._rtorrent.call("d.save_full_session", intent.info_hash)
+                    pending.saved_at = save_threads.now()
                 pending.readings += 1
                 return
         del self._pending[intent.info_hash]
-        self._complete(intent, result)
+        self._complete(intent, result, pending.saved_at)
 
-    def _is_durable(self, intent: StartIntent, result: StartResult) -> bool:
+    def _is_durable(self, intent: StartIntent, result: StartResult, saved_at: float) -> bool:
         """Whether the start is over, and survives a kill of rTorrent as far as can be seen."""
-        return not result.hash_checking and self._session.has_start(intent.info_hash) is not False
+        return not result.hash_checking and self._session.has_start(intent.info_hash, saved_at) is not False
 
     def _save_again(self, hashes: Sequence[str], now: float) -> None:
         """Have rTorrent save starts that were published as not durable."""
@@ -175,9 +177,10 @@ class Starter:
             return
         saves = [("d.save_full_session", (info_hash,)) for info_hash in hashes]
         *answers, incarnation = self._rtorrent.multicall([*saves, *item_calls(hashes), (INCARNATION, ())])
+        saved_at = save_threads.now()
         self._reader.locate_session(incarnation)
         if self._is_known():
-            self._records.unsaved.update(items_now(hashes, answers[len(saves) :]), self._session, now)
+            self._records.unsaved.update(items_now(hashes, answers[len(saves) :]), self._session, saved_at, now)
         else:
             self._records.unsaved.postpone(hashes, now)
 
@@ -224,11 +227,12 @@ class Starter:
             if result.failure is not None:
                 # rTorrent never executed or saved the start: the queue decides about the item again.
                 self._drop(intent)
-            elif result.hash_checking or self._is_durable(intent, result):
-                self._complete(intent, result)
+            elif result.hash_checking or self._is_durable(intent, result, save_threads.now()):
+                self._complete(intent, result, save_threads.now())
             else:
                 self._rtorrent.call("d.save_full_session", intent.info_hash)
-                self._pending[intent.info_hash] = PendingStart(intent, now, self._session.incarnation, has_run=True)
+                at, saved_in = save_threads.now(), self._session.incarnation
+                self._pending[intent.info_hash] = PendingStart(intent, now, at, saved_in, has_run=True)
 
     def item(self, info_hash: str) -> tuple[str, float, bool]:
         """Name, load time, and whether it is active. Raises RTorrentFault if there is no such item."""
@@ -242,7 +246,7 @@ class Starter:
         with self._store.transaction() as db:
             db.execute("DELETE FROM checked_items WHERE info_hash = ?", (intent.info_hash,))
             if result.failure == "rejected":
-                self._complete(intent, result)
+                self._complete(intent, result, save_threads.now())
 
     def clock_was_set(self, seconds: float) -> None:
         """Items that did not start are tried again after the same time as before."""
@@ -256,11 +260,11 @@ class Starter:
         """Whether the rTorrent that answered last is the known one."""
         return self._gate is None or self._gate.is_known(self._session.incarnation)
 
-    def _complete(self, intent: StartIntent, result: StartResult) -> None:
+    def _complete(self, intent: StartIntent, result: StartResult, saved_at: float) -> None:
         """The start is over, or its hash check continues: publish it."""
         if result.stuck:
             self._release(intent.info_hash)
-        self._records.complete(intent, result, self._session)
+        self._records.complete(intent, result, self._session, saved_at)
 
     def _release(self, info_hash: str) -> None:
         """Close an item that is stuck, like one whose data could not be checked: then it can be started again."""

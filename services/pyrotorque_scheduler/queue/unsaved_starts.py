@@ -78,8 +78,8 @@ class UnsavedStarts:
         """Another rTorrent answers."""
         self._due |= dict.fromkeys(hashes, now + SAVE_AGAIN)
 
-    def update(self, items: Mapping[str, ItemNow], session: Session, now: float) -> None:
-        """What rTorrent has of these items after it was requested to save them."""
+    def update(self, items: Mapping[str, ItemNow], session: Session, saved_at: float, now: float) -> None:
+        """What rTorrent has of these items after it was requested to save them, which was before `saved_at`."""
         for info_hash, item in items.items():
             # Stopped since, or lost with rTorrent (the item itself, too): only another start can end it.
             self._due[info_hash] = now + SAVE_AGAIN if item.state == 1 else _NEVER
@@ -94,7 +94,7 @@ class UnsavedStarts:
                     self.delete(info_hash)
             elif not _is_same_load(loaded, incarnation, item.loaded, session.incarnation):
                 self.delete(info_hash)  # erased and added again
-            elif session.has_start(info_hash) is not False:
+            elif session.has_start(info_hash, saved_at) is not False:
                 self.delete(info_hash)
             elif (loaded, incarnation) != (item.loaded, session.incarnation):
                 self._store_row(info_hash, at, item.loaded, session.incarnation)

@@ -16,7 +16,7 @@ import msgspec
 
 from pyrotorque.errors import RTorrentError, RTorrentFault, UserError
 from pyrotorque.open_loads import mark_of
-from pyrotorque.rtorrent import Call, RTorrent
+from pyrotorque.rtorrent import Call, RTorrent, save_threads
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import printable
 from pyrotorque_watcher.fleet.fleet_rows import FleetRows
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 _ROWS: Final = 64
 _AGAIN: Final = 0.02
-_SECOND_LOOK: Final = 0.3
 _AGAIN_MAX: Final = 5.0
 _TRIES_MAX: Final = 30
 """After so many saves that rTorrent did not make (a full disk) the item counts as released."""
@@ -57,7 +56,7 @@ class HeldReleases:
     _waits: bool = False
     _tries: dict[int, int] = field(default_factory=dict[int, int])
     _saved: dict[int, tuple[float, dict[str, int]]] = field(default_factory=dict[int, tuple[float, dict[str, int]]])
-    """By turn: when (Unix time) the session had what was wanted, and what that is."""
+    """By turn: what the session had, and when (`save_threads.now()`)."""
 
     def notice(self) -> None:
         """Something was permitted."""
@@ -78,7 +77,7 @@ class HeldReleases:
             return
         self.session.locate(self.rtorrent, self.rtorrent.identity())
         applied = [done for row in rows if row.turn not in self._saved and (done := self._applied(row)) is not None]
-        released = [row for row in rows if row.turn in self._saved and self._stays_saved(row, now)]
+        released = [row for row in rows if row.turn in self._saved and self._stays_saved(row)]
         with self.ledger.transaction():
             self.rows.mark_published(applied)
             self.outcomes.released(applied, time.time())
@@ -111,16 +110,16 @@ class HeldReleases:
         if not wanted:
             log.info("%s: %s was erased before it was permitted", row.job, printable(row.load.name))
         if self._is_saved(row, wanted):
-            self._saved[row.turn] = (time.time(), wanted)
+            self._saved[row.turn] = (save_threads.now(), wanted)
         return msgspec.structs.replace(row, load=msgspec.structs.replace(row.load, mode=state.mode))
 
-    def _stays_saved(self, row: Row, now: float) -> bool:
+    def _stays_saved(self, row: Row) -> bool:
         """On rTorrent 0.16 an earlier save that is still in progress may end after ours, and overwrite it."""
         at, wanted = self._saved[row.turn]
-        if 0 <= now - at < _SECOND_LOOK:
+        if self.session.folder and self.session.is_saving(row.load.info_hash, at):
             return False
         del self._saved[row.turn]
-        return self._is_saved(row, wanted) and not (self.session.folder and self.session.is_saving(row.load.info_hash))
+        return self._is_saved(row, wanted)
 
     def _is_saved(self, row: Row, wanted: Mapping[str, int]) -> bool:
         if not (self.session.folder and wanted):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from pyrotorque.errors import RTorrentFault
-from pyrotorque.rtorrent import Call, Identity, RTorrent, Value
+from pyrotorque.rtorrent import Call, Identity, RTorrent, Value, save_threads
 from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.settings.schema import WatchSettings
@@ -26,8 +26,6 @@ _TIE: Final = "d.tied_to_file"
 _SAVED_WITHIN: Final = 1.0  # seconds until the caller tries again later
 _SAVE_AGAIN: Final = 0.4
 _POLL: Final = 0.01
-# On 0.16 an earlier save of the item that is still in progress may end after ours and overwrite it.
-_SECOND_LOOK: Final = 0.05
 _UNSEEN: Final = 5.0  # seconds that a save gets where the session cannot be seen; it takes milliseconds
 
 
@@ -105,23 +103,17 @@ class Ties:
 
     def _seen(self, pending: "dict[TieChange, bool]") -> set[TieChange]:
         """The changes that the session files have."""
-        unsaved = {change for change, ours in pending.items() if not self._is_saved(change, ours)}
-        requested = unsaved | {change for change, ours in pending.items() if ours}
+        unsaved = set(pending)
         began = time.monotonic()
-        again = began + _SAVE_AGAIN
-        while unsaved and time.monotonic() < began + _SAVED_WITHIN:
-            self.wait(_POLL)
-            unsaved = {change for change in unsaved if not self._is_saved(change, pending[change])}
-            if unsaved and time.monotonic() >= again:
+        requested, again = save_threads.now(), began + _SAVE_AGAIN
+        while True:
+            unsaved = {change for change in unsaved if not self._stays_saved(change, pending[change], requested)}
+            if not unsaved or time.monotonic() >= began + _SAVED_WITHIN:
+                return pending.keys() - unsaved
+            if time.monotonic() >= again:
                 self.rtorrent.multicall(_saves(unsaved))
-                again += _SAVE_AGAIN
-        if requested:
-            self.wait(_SECOND_LOOK)
-        return {
-            change
-            for change, ours in pending.items()
-            if self._is_saved(change, ours) and not (change in requested and self.session.is_saving(change.info_hash))
-        }
+                requested, again = save_threads.now(), again + _SAVE_AGAIN
+            self.wait(_POLL)
 
     def _unseen(self, pending: "dict[TieChange, bool]") -> set[TieChange]:
         """The changes that have had enough time to be saved."""
@@ -137,6 +129,12 @@ class Ties:
         for change in safe:
             del self._requested[change]
         return safe
+
+    def _stays_saved(self, change: TieChange, ours: bool, requested: float) -> bool:
+        """Whether the session has it, and no save that began before `requested` can change that."""
+        if not self._is_saved(change, ours) or self.session.is_saving(change.info_hash, requested):
+            return False
+        return self._is_saved(change, ours)
 
     def _is_saved(self, change: TieChange, ours: bool) -> bool:
         if not self.session.holds(change.info_hash):
