@@ -3,13 +3,16 @@
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.housekeeping.open_files import open_inodes
 from pyrotorque.rtorrent import RTorrent, save_threads
 from pyrotorque.rtorrent.session import Session, is_started
 from tests.waiting import eventually
@@ -82,10 +85,20 @@ def test_the_session_of_another_process_is_not_looked_at(rtorrent: PrivateRTorre
     assert session.values("A" * 40) is None
 
 
+def _reader_of_full(pipe: Path) -> BinaryIO:
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with pipe.open("wb", buffering=0) as writer, suppress(BlockingIOError):
+        os.set_blocking(writer.fileno(), False)
+        while True:
+            os.write(writer.fileno(), bytes(4096))
+    os.set_blocking(reader, True)
+    return open(reader, "rb")
+
+
 def test_an_earlier_save_that_ends_later_is_awaited_and_repeated(
     rtorrent: PrivateRTorrent, client: RTorrent, session: Session, item: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pipe delays a save of rTorrent as a busy machine does, from before it opens its first file."""
+    """A full pipe delays a save of rTorrent as a busy machine does."""
     if not session.saves_overlap:
         client.call("d.custom1.set", item, "new")
         client.call("d.save_full_session", item)
@@ -97,9 +110,12 @@ def test_an_earlier_save_that_ends_later_is_awaited_and_repeated(
     first, pipe = saved.with_name(f"{saved.name}.new"), rtorrent.session / "pipe"
     os.mkfifo(pipe)
     first.hardlink_to(pipe)
+    reader = _reader_of_full(pipe)
     client.call("d.custom1.set", item, "old")
     client.call("d.save_full_session", item)
-    eventually(lambda: session.is_saving(item, save_threads.now()), why="it waits for a reader of the pipe")
+    found = pipe.stat()
+    eventually(lambda: (found.st_dev, found.st_ino) in open_inodes(session.pid), why="it writes to the pipe")
+    assert session.is_saving(item, save_threads.now())
     first.unlink()
     client.call("d.custom1.set", item, "new")
     looks: list[bool] = []
@@ -118,7 +134,7 @@ def test_an_earlier_save_that_ends_later_is_awaited_and_repeated(
         eventually(lambda: done.done() or len(looks) > seen + 3, why="it has looked since")
         assert not done.done(), "the earlier save can still replace the later one"
         shutil.copy(saved, first)  # what the earlier one renames
-        with pipe.open("rb") as reader:
+        with reader:
             while reader.read(65536):
                 pass
         assert done.result(60)
