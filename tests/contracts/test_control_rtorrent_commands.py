@@ -8,8 +8,9 @@ import pytest
 from demo.group import free_port
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent_version import version_of
 from pyrotorque_control.checks.removed_commands import removed_names
-from pyrotorque_control.checks.rtorrent_commands import outdated_commands, version_of
+from pyrotorque_control.checks.rtorrent_commands import outdated_commands
 from pyrotorque_control.checks.rtorrent_rc import installed_version
 from tests.rtorrent_samples import GOOD_RC, OLD_RC, OLDEST_RC
 

@@ -262,10 +262,19 @@ def erased(client: RTorrent) -> list[str]:
     return items
 
 
+def start_empty(rtorrent: PrivateRTorrent) -> None:
+    for file in rtorrent.session.glob("*.torrent*"):
+        file.unlink()
+    rtorrent.start()
+
+
 def is_loaded(rtorrent: PrivateRTorrent, client: RTorrent, data: bytes) -> bool:
     """Whether rTorrent has an item of it that can be opened; it is erased. An rTorrent that ends is started again."""
+    # The metafile before may end it after it answered.
+    eventually(lambda: not rtorrent.running or not erased(client), why="nothing is left of another metafile")
+    if not rtorrent.running:
+        start_empty(rtorrent)
     try:
-        eventually(lambda: not erased(client), why="nothing is left of another metafile")
         client.call("load.raw", "", data)
         items = [info_hash for (info_hash,) in client.rows("main", ["d.hash="])]
         opened = client.multicall([("d.open", (info_hash,)) for info_hash in items])
@@ -273,9 +282,7 @@ def is_loaded(rtorrent: PrivateRTorrent, client: RTorrent, data: bytes) -> bool:
         client.call("system.pid")
     except RTorrentError:
         eventually(lambda: not rtorrent.running)
-        for file in rtorrent.session.glob("*.torrent*"):
-            file.unlink()
-        rtorrent.start()
+        start_empty(rtorrent)
         return False
     # 0.16 computes another hash of the smallest number.
     return any(answer == 0 for answer in opened) and b"i-9223372036854775808e" not in data

@@ -429,9 +429,8 @@ def test_the_end_waits_for_no_handler_body_or_reader(layout: Layout, monkeypatch
             f"GET /api/v1/groups/main/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {token}\r\n\r\n".encode()
         )
         eventually(lambda: [each for each in threading.enumerate() if each.name == "handler"])
-        begun = time.monotonic()
     try:
-        assert time.monotonic() - begun < 2.0  # WebServer.stop would give up after that
+        assert [each for each in threading.enumerate() if each.name == "handler"], "it still waits"
     finally:
         released.set()
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from pyrotorque.options import Options
+from pyrotorque.rtorrent_version import version_of
 from pyrotorque.settings import load
 from pyrotorque_control.checks.removed_commands import removed_names, replacement
 from pyrotorque_control.checks.rtorrent import RTorrentCheck
-from pyrotorque_control.checks.rtorrent_commands import defined_in, outdated_commands, version_of
+from pyrotorque_control.checks.rtorrent_commands import defined_in, outdated_commands
 from pyrotorque_control.checks.rtorrent_rc import commands_that_fail, installed_version, unsafe_shell_commands
 from tests.commanding import Command
 from tests.rtorrent_samples import GOOD_RC, OLD_RC, OLDEST_RC

@@ -30,6 +30,7 @@ def thread(seconds: float, name: str = "rtorrent-main") -> Thread:
         ("0.16.6", True),
         ("0.16.17", True),
         ("1.0", True),
+        ("0.16.17-1", True),
         ("", False),
     ],
 )

@@ -5,9 +5,9 @@ The versions are those of the first release without the command. Since 0.16.14 m
 
 import re
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-RTorrentVersion: TypeAlias = tuple[int, ...]
+from pyrotorque.rtorrent_version import RTorrentVersion
 
 DELETE: Final = "delete it"
 _DERIVED: Final = f"{DELETE}, rTorrent derives the limit from network.max_open_sockets.set"

@@ -15,13 +15,13 @@ from pyrotorque.foreign_code import writable_by_all
 from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import SHARED_ADVICE, shared_text
+from pyrotorque.rtorrent_version import version_of
 from pyrotorque.settings import Report, SettingsProblems, layout_of
 from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, QueueSettings, Settings, WatchSettings
 from pyrotorque.supervisord.validation import check_conf
 from pyrotorque.text import printable
 from pyrotorque.watchroots import active_roots
 from pyrotorque_control.checks.rtorrent import RTorrentCheck, check_rtorrent
-from pyrotorque_control.checks.rtorrent_commands import version_of
 from pyrotorque_control.checks.rtorrent_rc import (
     commands_that_fail,
     installed_version,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyrotorque.loadcommands.shell_hooks import logical_lines
-from pyrotorque_control.checks.removed_commands import DELETE, RTorrentVersion, removal_of, replacement
+from pyrotorque.rtorrent_version import RTorrentVersion
+from pyrotorque_control.checks.removed_commands import DELETE, removal_of, replacement
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,7 @@ _UNITS: Final = {"": 0, "k": 10, "m": 20, "g": 30}
 _TAKES_DATA: Final = re.compile(r"execute.*|print|log\..*|cat")
 _COMMAND: Final = re.compile(r"\s*\$?(?P<name>[A-Za-z][\w.]*)\s*=(?P<arguments>.*)", re.DOTALL)
 _DEFINITION: Final = re.compile(r"\s*method\.(?:insert|redirect|const)\w*(?:\.\w+)?\s*=\s*\"?(?P<name>[\w.]+)")
-_VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
 _DEPTH_MAX: Final = 20
-
-
-def version_of(text: str) -> RTorrentVersion | None:
-    """`0.16.17` as numbers, also within a longer text such as the output of `rtorrent -h`."""
-    found = _VERSION.search(text)
-    return tuple(map(int, found[0].split("."))) if found else None
 
 
 def defined_in(rc: str) -> set[str]:

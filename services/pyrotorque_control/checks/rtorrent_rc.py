@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque.loadcommands.shell_hooks import shell_hooks
+from pyrotorque.rtorrent_version import RTorrentVersion, version_of
 from pyrotorque.settings.rtorrent_rc import loads_in, usual_files
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.text import printable
-from pyrotorque_control.checks.removed_commands import RTorrentVersion
-from pyrotorque_control.checks.rtorrent_commands import defined_in, outdated_commands, version_of
+from pyrotorque_control.checks.rtorrent_commands import defined_in, outdated_commands
 
 _WILDCARDS: Final = "*?["
 _HELP_TIMEOUT: Final = 5.0  # seconds

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pyrotorque.linux.processes import PROC
+from pyrotorque.rtorrent_version import version_of
 
+_OVERLAPPING: Final = (0, 16, 6)
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 # Threads that rTorrent starts with itself are no saves; that of its SCGI server is the last of them.
 _SERVER: Final = "scgi"
@@ -35,8 +37,7 @@ def now() -> float:
 
 def overlap(version: str) -> bool:
     """Whether several saves of one item may run at once in this version of rTorrent."""
-    numbers = [int(part) for part in version.split(".") if part.isdecimal()]
-    return numbers >= [0, 16, 6]
+    return (version_of(version) or ()) >= _OVERLAPPING
 
 
 def threads_of(pid: int, proc: Path = PROC) -> list[Thread]:
