@@ -10,9 +10,9 @@ from pathlib import Path
 from benchmarks.figures import Figure
 from benchmarks.filled import scratch
 from benchmarks.loading import OURS_INI, SEEN_HOOK, inserted_at, warm_up, watcher_with
-from demo.group import wait_until
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 from pyrotorque.rtorrent import RTorrent
 
 BAD = (30_000, 100_000)

@@ -23,8 +23,8 @@ from benchmarks.loading import (
     warm_up,
     watcher_with,
 )
-from demo.group import wait_until
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 
 ROUNDS = {2_000: 3, 20_000: 1}
 """How often each size is measured."""

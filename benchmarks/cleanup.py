@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from benchmarks.figures import Figure, processor_of
 from benchmarks.filled import fill, scratch
-from demo.group import wait_until
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.cleanup import Cleanup
 from pyrotorque.jobs.orphans import Orphans

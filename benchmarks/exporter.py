@@ -14,8 +14,9 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, milliseconds, show
 from benchmarks.filled import fill, scratch
-from demo.group import REPOSITORY, environment, free_port, wait_until
+from demo.group import REPOSITORY, environment, free_port
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 from pyrotorque_exporter.groups import DEFAULT
 
 PYROSIMPLE = REPOSITORY / ".venv-pyrosimple" / "bin" / "python"

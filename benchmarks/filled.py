@@ -5,9 +5,9 @@ import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
-from demo.group import wait_until
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 from pyrotorque.rtorrent import RTorrent
 
 # rTorrent takes requests of 512 KiB by default; a sample metafile with its base64 and XML is about 700 bytes.

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.figures import Figure, milliseconds, processor_of, show
 from benchmarks.filled import scratch
 from demo.fleet_site import NAMES, FleetSite
-from demo.group import wait_until
+from demo.waiting import wait_until
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque_fleet.claims import Claim, Metafacts, encode_claim
 from pyrotorque_fleet.heartbeat import interval

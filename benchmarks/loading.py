@@ -22,9 +22,10 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, milliseconds
 from benchmarks.filled import scratch
-from demo.group import REPOSITORY, environment, wait_until
+from demo.group import REPOSITORY, environment
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 from pyrotorque.layout import Layout
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import RTorrentSettings, Settings, WatchSettings

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, processor_of, show
 from benchmarks.filled import fill, fill_complete, scratch
-from demo.group import REPOSITORY, wait_until
+from demo.group import REPOSITORY
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 from pyrotorque.conditions import parse
 from pyrotorque.items import ItemReader
 from pyrotorque.rtorrent import RTorrent

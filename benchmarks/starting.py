@@ -13,9 +13,10 @@ from pathlib import Path
 from benchmarks.figures import Figure, milliseconds, show
 from benchmarks.filled import fill, scratch
 from benchmarks.loading import PYROSIMPLE, background, or_nothing
-from demo.group import environment, wait_until
+from demo.group import environment
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import RTorrent
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from benchmarks.figures import Figure, show
 from benchmarks.filled import scratch
 from benchmarks.loading import bare_loop
-from demo.group import environment, wait_until
+from demo.group import environment
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 from pyrotorque.events import TorrentLoaded, decode
 from pyrotorque.outbox import stored_events
 from pyrotorque.rtorrent import RTorrent

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.fleet_site import FleetSite
-from demo.group import wait_until
+from demo.waiting import wait_until
 
 _CHECK = 0.25
 _DRAIN = 300.0

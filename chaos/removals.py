@@ -22,9 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from demo.group import wait_until
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 from pyrotorque.errors import RTorrentError, UserError
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.journal import RemovalJournal

@@ -20,8 +20,9 @@ from chaos.crash_points import CrashPoints
 from chaos.heartbeat_log import FaultPeriod, HeartbeatLog
 from chaos.listener import database
 from chaos.stream import DISPOSALS, Stream, Written
-from demo.group import Group, environment, free_port, wait_until
+from demo.group import Group, environment, free_port
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 from pyrotorque.errors import RTorrentError
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.rtorrent import RTorrent

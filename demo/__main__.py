@@ -13,10 +13,11 @@ from types import FrameType
 
 from rich.console import Console
 
-from demo.group import Group, free_port, wait_until
+from demo.group import Group, free_port
 from demo.http_answers import opened
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import bound, wait_until
 from pyrotorque.rtorrent import RTorrent
 
 TORQUE_INI = """\
@@ -76,7 +77,7 @@ def show(console: Console, scratch: Path, ending: contextlib.ExitStack, stop: th
     """Start everything, write a metafile into a new nested folder, and print its progress."""
 
     def until(condition: Callable[[], bool], service: str) -> None:
-        wait_until(lambda: stop.is_set() or condition(), 30, lambda: group.log(service), every=0.002)
+        wait_until(lambda: stop.is_set() or condition(), bound(30), lambda: group.log(service), every=0.002)
         if stop.is_set():
             raise Interrupted
 

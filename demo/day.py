@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from demo.day_report import report
-from demo.group import REPOSITORY, Group, free_port, wait_until
+from demo.group import REPOSITORY, Group, free_port
 from demo.http_answers import opened
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from demo.waiting import wait_until
 
 PROMETHEUS = REPOSITORY / "deploy" / "prometheus"
 OUTAGE = 45.0

@@ -5,13 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from demo.waiting import bound, wait_until
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SERVICES = ("scheduler", "watcher", "exporter", "guardian")
+_COMMAND_TIMEOUT = 120.0  # seconds, on an idle machine; the longest promised start takes less
 
 
 class Group:
@@ -29,13 +31,13 @@ class Group:
         (config_dir / "run").mkdir(mode=0o700, exist_ok=True)
         (config_dir / "run" / "pyrotorque").touch()
 
-    def command(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run `pyrotorque --config-dir … WORDS` as a user does."""
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `pyrotorque --config-dir … WORDS` as a user does; raises TimeoutExpired when it hangs."""
         return subprocess.run(
             [*self._within, sys.executable, "-m", "pyrotorque_control", "--config-dir", str(self.config_dir), *words],
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=bound(_COMMAND_TIMEOUT),
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C must not reach the command
             env=environment(self._first_on_path),
@@ -43,7 +45,11 @@ class Group:
         )
 
     def __enter__(self) -> "Group":
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -54,7 +60,7 @@ class Group:
     def start(self) -> None:
         """Start in the background and wait until all services run."""
         self.begin()
-        wait_until(self.running, 30, lambda: f"not all services run: {self.command('ctl', 'status').stdout}")
+        wait_until(self.running, bound(60), lambda: f"not all services run: {self.command('ctl', 'status').stdout}")
 
     def begin(self) -> None:
         """Start in the background."""
@@ -99,17 +105,6 @@ def environment(first_on_path: Path | None = None) -> dict[str, str]:
     if first_on_path is not None:
         paths.insert(0, str(first_on_path))
     return kept | {"PYTHONPATH": os.pathsep.join(paths)}
-
-
-def wait_until(
-    condition: Callable[[], bool], timeout: float, complaint: Callable[[], str], *, every: float = 0.05
-) -> None:
-    """Return as soon as `condition` holds; after `timeout` seconds raise TimeoutError with `complaint()`."""
-    end = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(complaint())
-        time.sleep(every)
 
 
 def free_port() -> int:

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from demo.waiting import bound
+
 # The kernel's sun_path has 108 bytes, one of them for the closing NUL (unix(7)).
 _SOCKET_PATH_MAX = 107
 
@@ -130,13 +132,15 @@ class PrivateRTorrent:
         os.kill(self.pid, signal.SIGCONT)
 
     def wait_until_answers(self, timeout: float = 20.0) -> None:
-        """Return when it answers; raises RuntimeError when it has ended or `timeout` seconds are over."""
-        end = time.monotonic() + timeout
+        """Return when it answers; raises RuntimeError when it has ended, or after `bound(timeout)` seconds."""
+        begun = time.monotonic()
         while not self._answers():
             if not self.running:
                 raise RuntimeError(f"rTorrent in {self.folder} ended instead of answering: {self.output()[-800:]}")
-            if time.monotonic() > end:
-                raise RuntimeError(f"rTorrent in {self.folder} gave no answer in {timeout} s: {self.output()[-800:]}")
+            if (waited := time.monotonic() - begun) > bound(timeout):
+                raise RuntimeError(
+                    f"rTorrent in {self.folder} gave no answer in {waited:.1f} s: {self.output()[-800:]}"
+                )
             time.sleep(0.005)
 
     def _wait_until_restored(self, stored: int) -> None:

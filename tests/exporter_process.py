@@ -92,10 +92,14 @@ class ExporterProcess:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.kill() if kill else self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait()
 
     def __enter__(self) -> "ExporterProcess":
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

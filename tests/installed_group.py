@@ -44,10 +44,10 @@ class InstalledGroup(Group):
         pip = (sys.executable, "-m", "pip", "--python", str(self._venv / "bin/python"), "install", "--quiet")
         _run(*pip, "--no-index", "--no-deps", "--no-cache-dir", "--force-reinstall", str(wheel))
 
-    def command(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         program = [str(self._venv / "bin/pyrotorque"), "--config-dir", str(self.config_dir), *words]
         return subprocess.run(
-            program, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
+            program, capture_output=True, text=True, stdin=subprocess.DEVNULL,
             start_new_session=True, env=_environment(), check=False,
         )  # fmt: skip
 

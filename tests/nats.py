@@ -58,13 +58,13 @@ class NatsServer:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait()
             self._process = None
 
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(20)
+            self._process.wait()
             self._process = None
 
     def pause(self) -> None:
@@ -87,7 +87,11 @@ class NatsServer:
         return await nats.connect(self.url, connect_timeout=5)
 
     def __enter__(self) -> "NatsServer":
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(

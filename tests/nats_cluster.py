@@ -72,7 +72,7 @@ class NatsCluster:
     def kill(self, port: int) -> None:
         process = self._processes.pop(port)
         process.kill()
-        process.wait(20)
+        process.wait()
 
     def is_ready(self) -> bool:
         """JetStream of all servers works, and one of them leads."""
@@ -80,9 +80,13 @@ class NatsCluster:
         return any(words in self._log(port).read_text() for port in self.ports)
 
     def __enter__(self) -> "NatsCluster":
-        for port in self.ports:
-            self.start(port)
-        eventually(self.is_ready, 60, why="the servers are ready")
+        try:
+            for port in self.ports:
+                self.start(port)
+            eventually(self.is_ready, 60, why="the servers are ready")
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

@@ -51,7 +51,7 @@ class Scheduler:
     def end(self, number: signal.Signals = signal.SIGKILL) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait()
 
     def ask(self, request: Request) -> Answer:
         return ask(self.layout, "scheduler", request)

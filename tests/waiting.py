@@ -1,15 +1,18 @@
 """Waiting in tests: for a condition, with a bound, and nowhere else."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from demo.waiting import bound
+
+__all__ = ["attempt", "bound", "eventually", "remove_tree"]
+
 T = TypeVar("T")
 
-# For a machine that is busy with other tests; a wait ends as soon as its condition holds.
+# On an idle machine; a wait ends as soon as its condition holds.
 _TIMEOUT: Final = 20.0
 
 
@@ -27,21 +30,19 @@ def attempt(predicate: Callable[[], T]) -> tuple[T | None, Exception | None]:
 
 
 def eventually(predicate: Callable[[], T], timeout: float = _TIMEOUT, *, interval: float = 0.005, why: str = "") -> T:
-    """The first true value of `predicate`; AssertionError with its last value or exception after `timeout` seconds."""
-    end = time.monotonic() + timeout
+    """The first true value of `predicate`; AssertionError with its last value or exception after `timeout` seconds.
+
+    While the machine is busy the wait is longer, as `bound` says at each try: the load may rise after its begin.
+    """
+    begun = time.monotonic()
     while True:
         value, error = attempt(predicate)
         if value:
             return value
-        if time.monotonic() > end:
+        if (waited := time.monotonic() - begun) > bound(timeout):
             last = f"last value: {value!r}" if error is None else f"last exception: {error!r}"
-            raise AssertionError(f"not within {timeout} s{': ' if why else ''}{why} ({last})") from error
+            raise AssertionError(f"not within {waited:.1f} s{': ' if why else ''}{why} ({last})") from error
         time.sleep(min(interval, 0.01))
-
-
-def bound(seconds: float) -> float:
-    """The time limit for what must be done within `seconds` on an idle machine: longer while the machine is busy."""
-    return seconds * (1.0 + os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def remove_tree(folder: Path) -> None:

@@ -18,8 +18,6 @@ from pyrotorque.tracker_change import apply_change, find_changes
 from tests.cleaning import SILENT, CleanupScene, days_later
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def scene(rtorrent: PrivateRTorrent, short_folder: Path) -> CleanupScene:

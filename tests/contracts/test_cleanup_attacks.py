@@ -31,7 +31,6 @@ from pyrotorque_watcher.scan.files import is_metafile
 from tests.cleaning import SILENT, CleanupScene, days_later
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
 MAGNET = "magnet:?xt=urn:btih:{}&dn=pending&tr=udp://127.0.0.1:1/announce"
 
 

@@ -10,7 +10,6 @@ from pyrotorque.jobs import JobConfig
 from pyrotorque.jobs.orphans import Orphans
 from tests.cleaning import CleanupScene, days_later
 
-pytestmark = pytest.mark.timeout(120)
 YEAR = 365 * 86_400
 
 

@@ -17,8 +17,6 @@ from pyrotorque_scheduler.queue.disk_space import disk_of
 from tests.cleaning import CleanupScene
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def mounted(*words: str) -> None:
     """Skip the test where this user cannot mount."""

@@ -14,7 +14,6 @@ from pyrotorque.rtorrent import RTorrent
 from tests.cleaning import CleanupScene
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
 REMOVES = "execute.nothrow=rm,-rf,$d.base_path="
 
 

@@ -19,7 +19,6 @@ from tests.cleaning import CleanupScene, days_later
 from tests.contracts.test_cleanup_disks import free, mounted, unmounted_later
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
 SIZE = 1 << 20
 BLOCK = 4096
 

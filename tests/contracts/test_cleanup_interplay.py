@@ -24,8 +24,6 @@ from tests.cleaning import SILENT, CleanupScene, days_later
 from tests.contracts.test_cleanup_orphans import job as orphans
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def scene(rtorrent: PrivateRTorrent, short_folder: Path) -> CleanupScene:

@@ -17,7 +17,6 @@ from tests.cleaning import CleanupScene, days_later
 from tests.contracts.test_cleanup_disks import disk, free
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
 __all__ = ["disk"]  # a fixture
 
 

@@ -17,8 +17,6 @@ from tests.cleaning import CleanupScene, without_awaited_loads
 from tests.contracts.test_cleanup import entry_of
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(autouse=True)
 def no_other_loads(monkeypatch: pytest.MonkeyPatch) -> None:

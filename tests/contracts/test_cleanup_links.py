@@ -12,8 +12,6 @@ from tests.cleaning import CleanupScene
 from tests.commanding import Command
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def scene(rtorrent: PrivateRTorrent, short_folder: Path) -> CleanupScene:

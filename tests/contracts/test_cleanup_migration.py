@@ -16,7 +16,6 @@ from tests.contracts.test_cleanup_unregistered import add, announce, tracker
 from tests.docs_blocks import blocks
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
 __all__ = ["tracker"]  # a fixture
 EXECUTED = {"ratio", "limits", "unregistered", "loose", "seeded", "oldest", "reached"}
 PAGE = "docs/migration.md"

@@ -18,8 +18,6 @@ from pyrotorque.jobs import JobConfig
 from pyrotorque.jobs.orphans import Orphans
 from tests.cleaning import CleanupScene, days_later
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def scene(rtorrent: PrivateRTorrent, short_folder: Path) -> CleanupScene:

@@ -15,7 +15,6 @@ from pyrotorque.housekeeping.restore import restore
 from tests.cleaning import SILENT, CleanupScene
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
 ROUNDS = int(os.environ.get("CLEANUP_ROUNDS", "2"))
 NAMES = ("a", "b.mkv", "sub/c", "sub/deep/d", "..x", " e ", "ü", "%41")
 

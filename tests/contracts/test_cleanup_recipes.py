@@ -25,7 +25,6 @@ from tests.contracts.test_cleanup_unregistered import add, announce, tracker
 from tests.docs_blocks import blocks
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
 __all__ = ["tracker"]  # a fixture
 HANDLERS = {"pyrotorque.jobs.cleanup:Cleanup": Cleanup, "pyrotorque.jobs.orphans:Orphans": Orphans}
 EXECUTED = {"tidy", "imported", "space", "gone", "orphans"}

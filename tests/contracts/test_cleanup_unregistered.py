@@ -16,8 +16,6 @@ from tests.answering import Tracker
 from tests.cleaning import CleanupScene
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def tracker() -> Generator[Tracker]:

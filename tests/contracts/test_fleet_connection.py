@@ -23,7 +23,7 @@ from tests.programs import Program
 from tests.unit.test_fleet_claims import a_claim
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("nats"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.xdist_group("nats")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pyrotorque_fleet.swaps import ClaimSwaps
 from tests.nats import NatsServer
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("nats"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.xdist_group("nats")
 
 
 class AnswerProxy:

@@ -24,7 +24,6 @@ from pyrotorque.rtorrent.session import Session
 from tests.cleaning import without_awaited_loads
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
 _OTHER_DISK = Path("/dev/shm")
 
 

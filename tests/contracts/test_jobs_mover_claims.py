@@ -16,8 +16,6 @@ from pyrotorque.jobs.move_switch import MoveSwitch
 from tests.cleaning import SILENT, CleanupScene
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentCompleted
 from pyrotorque.jobs import JobConfig, context, mover
 from pyrotorque.rtorrent import RTorrent
 from tests.partial_items import load_without, select
-
-pytestmark = pytest.mark.timeout(60)
 
 
 def job(rtorrent: PrivateRTorrent, folder: Path, **more: Any) -> mover.Mover:

@@ -13,7 +13,6 @@ from pyrotorque.jobs import JobConfig, move_failures, move_files, mover, tree_co
 from tests.cleaning import CleanupScene
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
 SIZE = 40_000
 
 

@@ -24,7 +24,7 @@ from tests.nats_cluster import NatsCluster
 from tests.programs import Program
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("nats"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.xdist_group("nats")
 
 HASH, SHA256 = "A" * 40, "b" * 64
 STREAMS = ("KV_pyrotorque_groups", "KV_pyrotorque_claims", "PYROTORQUE_METAFILES", "PYROTORQUE_EVENTS")

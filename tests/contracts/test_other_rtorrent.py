@@ -27,8 +27,6 @@ from tests.scheduling import QueueScene, moment, queue_job, queue_scene
 from tests.waiting import eventually
 from tests.watching import Watching, job
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def scheduler(rtorrent: PrivateRTorrent, state: Path) -> QueueScene:
     """What a scheduler has recorded about this rTorrent is in `state` afterwards."""

@@ -12,8 +12,6 @@ from tests.commanding import Command
 from tests.panel_scene import panel_scene
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 API = "/api/v1/groups/main"
 
 

@@ -143,7 +143,6 @@ def test_a_signal_to_the_terminal_does_not_reach_it(rtorrent: PrivateRTorrent) -
     assert os.getsid(rtorrent.pid) == rtorrent.pid
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.rtorrent_version(">=0.16", reason="earlier ones end at once")
 def test_an_orderly_stop_waits_for_a_udp_tracker_that_does_not_answer_and_saves_the_session(short_folder: Path) -> None:
     """0.16.17 takes 87 s, and saves only then."""

@@ -14,8 +14,6 @@ from pyrotorque.settings.schema import QueueSettings
 from tests.contracts.test_scheduler_completion import detect
 from tests.scheduling import QueueScene, queue_job, queue_scene, since_begin
 
-pytestmark = pytest.mark.timeout(120)
-
 LOGGER = "pyrotorque_scheduler.session_judge"
 
 

@@ -17,8 +17,6 @@ from tests.other_rtorrent import other
 from tests.scheduling import QueueScene, queue_scene
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 OTHERS = 12
 """Items of a scene: more than may be missing after a restart without proof."""
 NO_LOCK = "session.use_lock.set = no"

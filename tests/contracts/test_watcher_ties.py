@@ -19,7 +19,7 @@ from tests.programs import Program
 from tests.waiting import eventually
 from tests.watching import Watching, job
 
-pytestmark = [pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.usefixtures("rtorrent_program")
 
 UNTYING = """\
 method.insert = untied_ran, value, 0

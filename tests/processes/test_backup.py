@@ -29,7 +29,7 @@ from tests.docs_blocks import blocks
 from tests.installed_group import lines
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
 
 INI = """\
 [TORQUE]
@@ -87,7 +87,7 @@ class Home:
             part.rename(self.watch / f"{name}.torrent")
 
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        ended = self.group.command(*words, timeout=120)
+        ended = self.group.command(*words)
         assert ended.returncode == code, f"{words}: {ended.returncode} {ended.stdout} {ended.stderr}"
         return ended
 

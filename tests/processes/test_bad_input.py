@@ -17,7 +17,7 @@ from pyrotorque.rtorrent import RTorrent
 from tests.grouping import torque_ini
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.process
 
 AWAY = "scgi_url = scgi:///nowhere/rtorrent.sock\n"
 

@@ -10,7 +10,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from tests.cleaning import CleanupScene
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.process
 
 TORQUE = """[TORQUE]
 scgi_url = {url}

@@ -124,7 +124,7 @@ def test_follow_shows_what_happens_as_it_happens(group: Group) -> None:
             assert {next(types), next(types)} == LOADED_AND_STARTED
         finally:
             following.send_signal(signal.SIGINT)
-        assert following.wait(30) == 130
+        assert following.wait() == 130
 
 
 def test_pause_and_resume(group: Group) -> None:

@@ -83,7 +83,7 @@ def test_the_foreground_shows_all_logs_and_ends_with_ctrl_c(idle: Group) -> None
             pids = [idle.pid(name) for name in SERVICES]
             running.send_signal(signal.SIGINT)
             rest = running.stdout.read()
-            assert running.wait(20) == 0, rest
+            assert running.wait() == 0, rest
         finally:
             with suppress(ProcessLookupError):
                 running.send_signal(signal.SIGTERM)
@@ -98,7 +98,7 @@ def test_the_group_stops_when_the_reader_of_its_output_is_gone(idle: Group) -> N
         assert running.stdout.readline()
         running.stdout.close()
         assert b"Traceback" not in running.stderr.read()
-        assert running.wait(30) == 0
+        assert running.wait() == 0
     assert idle.command("--status").returncode == 69
 
 

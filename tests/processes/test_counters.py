@@ -12,7 +12,7 @@ from tests.processes.test_watcher_process import Process, process
 from tests.scheduler_process import scheduler_beside
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
 __all__ = ["process"]
 
 

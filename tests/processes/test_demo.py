@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demo.group import REPOSITORY, environment
+from demo.group import REPOSITORY, Group, environment
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
@@ -39,7 +39,7 @@ def left_of(output: str) -> list[str]:
 
 def test_it_shows_a_metafile_loaded_and_started() -> None:
     with demonstration("--once") as running:
-        output, _ = running.communicate(timeout=90)
+        output, _ = running.communicate()
     assert running.returncode == 0, output
     for said in (
         "loaded",
@@ -65,8 +65,26 @@ def test_ctrl_c_ends_it_at_any_moment_and_pressing_it_twice_as_well(said: str) -
             assert lines[-1], "".join(lines)
         running.send_signal(signal.SIGINT)
         running.send_signal(signal.SIGINT)
-        output = "".join(lines) + running.communicate(timeout=60)[0]
+        output = "".join(lines) + running.communicate()[0]
     assert running.returncode in (0, 1)
     assert "Traceback" not in output
     assert "nothing is left running" in output
     eventually(lambda: not left_of(output))
+
+
+class NeverRuns(Group):
+    """A group that starts; its test harness then fails."""
+
+    def running(self) -> bool:
+        raise OSError("its state cannot be read")
+
+
+def test_a_group_whose_start_fails_leaves_no_process(short_folder: Path) -> None:
+    group = NeverRuns(short_folder / "c", "[TORQUE]\n")
+    with pytest.raises(OSError, match="cannot be read"), group:
+        pass
+    mine = [
+        process for process in psutil.process_iter(["cmdline"]) if str(short_folder) in str(process.info["cmdline"])
+    ]
+    assert mine == []
+    assert "supervisord started" in (group.config_dir / "log" / "supervisord.log").read_text()

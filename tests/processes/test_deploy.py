@@ -38,7 +38,6 @@ def ran(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
         [str(word) for word in words],
         capture_output=True,
         text=True,
-        timeout=60,
         env=os.environ | more,
         check=False,
     )

@@ -45,7 +45,7 @@ class Both:
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         env = environment() | {"HOME": str(self.home)}
-        return subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(words, env=env, capture_output=True, text=True, check=False)
 
     def runs(self, name: str) -> bool:
         command = str(self.home / ".local/bin/pyrotorque")
@@ -76,7 +76,7 @@ def both(rtorrent_program: Program, short_folder: Path) -> Iterator[Both]:
     )
     yield made
     outer.send_signal(signal.SIGTERM)
-    outer.wait(60)
+    outer.wait()
     for rtorrent in made.rtorrents.values():
         rtorrent.kill()
 

@@ -20,7 +20,7 @@ from tests.scheduler_process import Scheduler, bell_of, scheduler_beside
 from tests.swarms import announced, transferred
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
 
 SIZE = 256 * 1024
 FILES = ("a", "b", "c")

@@ -11,7 +11,6 @@ from tests.waiting import eventually
 pytestmark = [
     pytest.mark.process,
     pytest.mark.usefixtures("rtorrent_program"),
-    pytest.mark.timeout(300),
     pytest.mark.xdist_group("docs"),
 ]
 

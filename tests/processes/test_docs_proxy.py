@@ -15,7 +15,7 @@ from tests.docs_blocks import blocks
 from tests.exporter_process import ExporterProcess, free_port
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.process
 
 PATH = f"{os.environ['PATH']}:/usr/sbin"
 

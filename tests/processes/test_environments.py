@@ -161,7 +161,7 @@ job.hello.command = echo grüße
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate()
     return process.returncode, output or "", errors
 
 

@@ -37,7 +37,7 @@ def mount(short_folder: Path) -> Iterator[Mount]:
         place.mkdir()
         words = [word.format(branch=short_folder / "branch", place=place) for word in command]
         try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
             trouble = done.stderr.strip() if done.returncode else ""
         except FileNotFoundError:
             trouble = "it is not installed"
@@ -81,7 +81,7 @@ def assert_nothing_is_left(group: Group) -> None:
 
 def start_fails(group: Group) -> tuple[int, str]:
     """Its exit code and its last line."""
-    ended = group.command(timeout=110)
+    ended = group.command()
     assert ended.returncode != 0, "it started"
     assert "Traceback" not in ended.stderr
     assert_nothing_is_left(group)
@@ -213,7 +213,7 @@ def test_a_restart_keeps_the_services_that_answer(short_folder: Path) -> None:
         for path in database.parent.glob("exporter.sqlite3*"):
             path.unlink()
         database.symlink_to(database.name)
-        ended = group.command("--restart", timeout=110)
+        ended = group.command("--restart")
         assert (ended.returncode, "the other services run" in ended.stderr) == (75, True), ended.stderr
         assert "exporter did not start: cannot open the state file" in ended.stderr
         assert not set(pids.values()) & {group.pid(name) for name in SERVICES}
@@ -243,7 +243,7 @@ def test_an_interrupted_start_leaves_nothing(
             eventually(lambda: lock.exists() or starting.poll() is not None, timeout=60)
             time.sleep(chance.uniform(0.0, 1.0))
             starting.send_signal(number)
-            output, errors = starting.communicate(timeout=60)
+            output, errors = starting.communicate()
         codes.append(starting.returncode)
         assert b"Traceback" not in errors, errors
         if starting.returncode == 0 or b"has started" in output:

@@ -20,7 +20,7 @@ from tests.nats import NatsServer, stored_events
 from tests.programs import Program
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet")]
 
 QUEUE = ("job.queue.active = True", "job.queue.downloading_max = 7")
 one_rtorrent = pytest.mark.rtorrent_version(

@@ -14,7 +14,7 @@ from tests.nats_cluster import NatsCluster
 from tests.programs import nats_servers
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet")]
 
 
 @pytest.fixture

@@ -27,7 +27,6 @@ from tests.waiting import eventually
 pytestmark = [
     pytest.mark.process,
     pytest.mark.xdist_group("fleet placement"),
-    pytest.mark.timeout(300),
     pytest.mark.rtorrent_version(">=0.10", reason="what is loaded in the end is tested with both"),
 ]
 

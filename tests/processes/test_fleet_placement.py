@@ -15,7 +15,7 @@ from tests.nats import NatsCluster, NatsServer
 from tests.programs import Program
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet placement"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet placement")]
 
 one_rtorrent = pytest.mark.rtorrent_version(">=0.10", reason="it is about the fleet: loads are tested with both")
 # Blocks the fleet process of a group for a while before it requests the permission, or before it uses it.

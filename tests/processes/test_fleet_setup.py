@@ -18,7 +18,6 @@ from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.timeout(420),
     pytest.mark.xdist_group("docs"),
     pytest.mark.rtorrent_version(">=0.10", reason="it is about NATS: the part of rTorrent is tested with both"),
 ]

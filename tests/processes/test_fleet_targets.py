@@ -17,7 +17,7 @@ from tests.nats import NatsServer
 from tests.programs import prometheuses
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet")]
 
 
 @pytest.fixture

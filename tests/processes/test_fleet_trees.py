@@ -19,7 +19,7 @@ from tests.nats import NatsServer
 from tests.programs import Program
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet placement"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet placement")]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.processes.test_transfers import ANOTHER_ADDRESS
 from tests.swarms import announced
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
 
 CHUNK = 16_384
 NAMES = ("linked", "own")

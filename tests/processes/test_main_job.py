@@ -20,7 +20,7 @@ from tests.dropping import drop
 from tests.grouping import torque_ini
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.process
 
 QUICK = (
     "job.queue.start_at_once = 20",

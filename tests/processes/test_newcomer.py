@@ -21,7 +21,6 @@ from tests.waiting import eventually
 pytestmark = [
     pytest.mark.process,
     pytest.mark.usefixtures("rtorrent_program"),
-    pytest.mark.timeout(400),
     pytest.mark.xdist_group("packaging"),
 ]
 

@@ -13,7 +13,7 @@ import pytest
 
 from demo.group import REPOSITORY
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300), pytest.mark.xdist_group("packaging")]
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("packaging")]
 
 VERSION = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
 SUBPROCESS_ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}

@@ -36,7 +36,7 @@ from pyrotorque.rtorrent import RTorrent
 from tests.dropping import drop
 from tests.waiting import bound, eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.process
 
 IDLE_MIB = 45.0
 BODY_BEGUN = b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\nContent-Length: 9000\r\n\r\nx"
@@ -75,7 +75,7 @@ class PanelGroup:
         """How long the process needed to end."""
         process, begun = self.running.pop(service), time.monotonic()
         process.send_signal(number)
-        process.wait(20)
+        process.wait()
         return time.monotonic() - begun
 
     def ask(self, service: str, request: Request) -> Answer:

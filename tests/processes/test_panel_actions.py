@@ -22,7 +22,7 @@ from pyrotorque_panel.exchange import PanelRoute
 from tests.panel_scene import panel_scene
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(480)]
+pytestmark = pytest.mark.process
 
 PAGE, API, COMMAND = "panel, session", "panel, token", "command line"
 

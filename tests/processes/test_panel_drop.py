@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.timeout(240, method="thread"),  # a signal would not end Playwright's loop
+    pytest.mark.timeout(method="thread"),  # a signal would not end Playwright's loop
     pytest.mark.xdist_group("panel"),
     pytest.mark.one_rtorrent(reason="one version is enough for pages; actions are tested with both"),
 ]

@@ -19,7 +19,7 @@ import pytest
 from demo.group import Group, environment, free_port
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def on_terminal(group: Group, *words: str) -> str:
         while part := os.read(ours, 4096):
             found += part
     os.close(ours)
-    process.wait(60)
+    process.wait()
     return found.decode()
 
 

@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.timeout(300, method="thread"),  # a signal would not end Playwright's loop
+    pytest.mark.timeout(method="thread"),  # a signal would not end Playwright's loop
     pytest.mark.xdist_group("panel"),
 ]
 _WITHIN = 90_000.0

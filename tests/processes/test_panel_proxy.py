@@ -18,7 +18,7 @@ from tests.exporter_process import free_port
 from tests.panel_scene import PanelScene, Reply, panel_scene
 from tests.waiting import bound, eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.process
 
 HOST: Final = "seedbox.example.org"
 FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from tests.docs_blocks import Block, blocks
 from tests.processes.test_panel import PanelGroup
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture

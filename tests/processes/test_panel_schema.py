@@ -12,7 +12,7 @@ import pytest
 
 from tests.processes.test_panel import PanelGroup
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.process
 COMMANDS: Final = "cleanups|quarantine"
 """Calls that run a command each, which needs a second or, on a busy machine, several: they get fewer examples."""
 _EXAMPLES: Final = {

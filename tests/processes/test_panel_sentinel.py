@@ -18,7 +18,6 @@ from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.timeout(240),
     pytest.mark.xdist_group("panel"),
     pytest.mark.one_rtorrent(reason="one version is enough for outputs of our own"),
 ]

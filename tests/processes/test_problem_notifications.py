@@ -14,7 +14,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from tests.grouping import torque_ini
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.process
 
 
 class Receiver(ThreadingHTTPServer):

@@ -130,7 +130,7 @@ class Prometheus:
 
     def stop(self) -> None:
         os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait()
 
 
 @pytest.fixture(scope="module")

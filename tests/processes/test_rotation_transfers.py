@@ -23,7 +23,7 @@ from tests.scheduling import QueueScene, queue_job, queue_scene_at
 from tests.swarms import announced
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
 
 SIZE = 128 * 1024
 STALL_AFTER = 4.0

@@ -23,7 +23,7 @@ from pyrotorque_scheduler.state import MIGRATIONS
 from tests.scheduler_process import Scheduler, scheduler_beside
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
 
 BURST = 3_000
 

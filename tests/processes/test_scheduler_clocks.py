@@ -21,7 +21,7 @@ from tests import scheduler_process
 from tests.scheduler_process import Scheduler, scheduler_beside
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
 
 HOUR = 3600.0
 CLOCKS = """

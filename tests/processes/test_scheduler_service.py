@@ -16,7 +16,7 @@ from pyrotorque.requests import ExplainQueue, PauseJob, ResumeJob, RunJob, Start
 from tests.scheduler_process import Scheduler, scheduler_beside
 from tests.waiting import bound, eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pyrotorque import configuration
 from pyrotorque.options import Options
 from tests.programs import REPOSITORY
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.process
 
 START_FILES = {"bash": ".bashrc", "zsh": ".zshrc", "fish": ".config/fish/config.fish"}
 PROMPT = "ready-to-type>"
@@ -118,7 +118,7 @@ def shell_of(name: str, home: Path) -> Generator[Shell]:
             shell.process.wait(20)
         except subprocess.TimeoutExpired:
             shell.process.kill()
-            shell.process.wait(20)
+            shell.process.wait()
 
 
 @pytest.fixture

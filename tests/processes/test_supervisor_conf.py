@@ -229,9 +229,7 @@ def test_the_interactive_shell_refuses_what_would_end_supervisord(group: Group, 
     supervisord = group.supervisord_pid()
     typed = "reread\nupdate\nreload\ny\nstatus\n"
     words = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(group.config_dir), "ctl"]
-    ended = subprocess.run(
-        words, input=typed, capture_output=True, text=True, timeout=60, env=environment(), check=False
-    )
+    ended = subprocess.run(words, input=typed, capture_output=True, text=True, env=environment(), check=False)
     assert len(ended.stderr.splitlines()) == 3, ended.stderr
     assert ended.stdout.count("RUNNING") >= 8, "at the beginning and at the end"
     assert group.supervisord_pid() == supervisord

@@ -60,7 +60,7 @@ class Group:
 
     def ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(config.control_file(self.layout))]
-        return subprocess.run([*command, *words], capture_output=True, text=True, timeout=20, check=False)
+        return subprocess.run([*command, *words], capture_output=True, text=True, check=False)
 
     def state_changes(self) -> list[tuple[str, str, str]]:
         events = [decode(body).event for body in stored_events(self.layout.database("guardian"))]

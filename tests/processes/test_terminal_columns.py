@@ -20,7 +20,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from tests.grouping import torque_ini
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.process
 
 NAMES = (
     "Linux.Distribution.With.A.Very.Long.Name.That.Has.No.Blank.In.It." * 3,
@@ -53,7 +53,7 @@ def on_terminal(group: Group, width: int, *words: str) -> str:
     os.close(theirs)
     shown = b"".join(_pieces(ours))
     os.close(ours)
-    command.wait(60)
+    command.wait()
     return Text.from_ansi(shown.decode("utf-8", "replace").replace("\r\n", "\n")).plain
 
 

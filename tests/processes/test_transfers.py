@@ -26,7 +26,7 @@ from tests.scheduling import moment, queue_job, queue_scene_at
 from tests.swarms import announced
 from tests.waiting import bound, eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
 
 COUNT = 10
 SIZE = 512 * 1024

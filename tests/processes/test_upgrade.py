@@ -29,7 +29,6 @@ from tests.waiting import eventually
 pytestmark = [
     pytest.mark.process,
     pytest.mark.rtorrent_version("<0.10", reason="an upgrade does not depend on the version of rTorrent"),
-    pytest.mark.timeout(300),
     pytest.mark.xdist_group("packaging"),
     pytest.mark.skipif(not WHEEL.exists(), reason="the wheel of 1.0.0 is only in the repository"),
 ]

@@ -211,7 +211,7 @@ def test_a_second_one_on_the_same_state_is_refused_wherever_its_run_folder_is(
     second, process.running = process.start().running, first
     assert second is not None
     try:
-        assert (second.wait(30), first.poll()) == (75, None)
+        assert (second.wait(), first.poll()) == (75, None)
         assert f"is in use (pid {first.pid} holds" in process.log.read_text()
     finally:
         second.kill()

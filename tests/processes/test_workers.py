@@ -25,7 +25,7 @@ from pyrotorque.store import open_store
 from tests.waiting import eventually
 from tests.worker_bench import write_job
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.process
 
 # Name of the job: the head of its module, the body of its run, the expected reason of its failure.
 FAULTS = {
@@ -227,7 +227,6 @@ def test_run_once_runs_a_job_of_the_user_without_the_group(short_folder: Path) -
             [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(short_folder), "--run-once", "hello"],
             capture_output=True,
             text=True,
-            timeout=60,
             env=environment(),
             check=False,
         )

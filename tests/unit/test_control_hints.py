@@ -41,7 +41,7 @@ def on_terminal(home: Path, *words: str, **more: str) -> str:
             break
         shown += piece
     os.close(ours)
-    ended.wait(60)
+    ended.wait()
     return shown.decode().replace("\r\n", "\n")
 
 

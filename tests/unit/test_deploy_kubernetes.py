@@ -211,6 +211,5 @@ def test_the_values_for_nats_make_servers_that_start(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr

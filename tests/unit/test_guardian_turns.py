@@ -329,7 +329,7 @@ def test_a_hung_service_is_killed_by_pid_when_supervisord_does_not_answer(
         supervisord.away = True
         for second in range(2, 31):
             guardian.turn(Wakeup(), float(second))
-        assert service.wait(30) == -signal.SIGKILL
+        assert service.wait() == -signal.SIGKILL
 
 
 def test_while_the_disk_is_full_changes_are_queued_and_services_still_restarted(

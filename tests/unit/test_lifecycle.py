@@ -71,7 +71,7 @@ class Child:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait(30)
+        self._process.wait()
         self.output.close()
 
 
@@ -234,7 +234,7 @@ def test_a_service_goes_when_its_parent_is_killed(short_folder: Path, loop: str)
     pid = int(parent.stdout.readline())
     assert parent.stdout.readline() == b"up\n"
     parent.kill()
-    parent.wait(30)
+    parent.wait()
     eventually(
         lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes(), timeout=20
     )

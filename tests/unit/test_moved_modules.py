@@ -88,7 +88,7 @@ def test_a_module_that_1_0_0_starts_by_name_can_be_started(module: str) -> None:
     words = ["--version"] if module == "pyrotorque_control" else []
     ended = subprocess.run(
         [sys.executable, "-P", "-m", module, *words],
-        env=environment(), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=False,
+        env=environment(), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     assert not re.search("ImportError|ModuleNotFoundError|No module named", ended.stderr), ended.stderr
     # Without its arguments it complains: a shim that does nothing when it is started would not.
@@ -103,7 +103,7 @@ def test_late_imports_of_a_running_process_find_the_replaced_modules(
     site.symlink_to(released)
     ended = subprocess.run(
         [sys.executable, "-P", str(REPOSITORY / "tests/late_imports.py"), str(site), str(replaced), *modules(process)],
-        env=environment() | {"PYTHONPATH": ""}, capture_output=True, text=True, timeout=60, check=False,
+        env=environment() | {"PYTHONPATH": ""}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
 

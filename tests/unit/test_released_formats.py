@@ -48,7 +48,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Format]:
     folder = unpack_released(tmp_path_factory.mktemp("released"))
     ended = subprocess.run(
         [sys.executable, "-P", str(REPOSITORY / "tests/json_formats.py"), *FORMATS],
-        env=environment() | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, timeout=60, check=False,
+        env=environment() | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Format] = json.loads(ended.stdout)

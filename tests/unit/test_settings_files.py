@@ -41,7 +41,6 @@ ODD: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", ODD)
 @pytest.mark.parametrize("name", ["torque.ini", "config.ini"])
 def test_what_is_no_file_is_an_error_of_the_configuration(short_folder: Path, name: str, kind: str) -> None:
@@ -52,7 +51,6 @@ def test_what_is_no_file_is_an_error_of_the_configuration(short_folder: Path, na
         configuration.read(short_folder, Options())
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", sorted(ODD.keys() - {"link to itself"}))
 @pytest.mark.parametrize("name", ["supervisor.conf", "more.conf"])
 def test_what_is_no_file_is_an_error_of_supervisor_conf(short_folder: Path, name: str, kind: str) -> None:

@@ -1,5 +1,8 @@
 """Waits of tests: an exception of a predicate means "not yet"; a mistake in a predicate ends the wait."""
 
+import os
+import time
+
 import pytest
 
 from tests.waiting import eventually
@@ -37,3 +40,17 @@ def test_a_mistyped_name_ends_the_wait() -> None:
 
     with pytest.raises(NameError):
         eventually(predicate)
+
+
+def test_a_busy_machine_gets_more_time_also_when_it_becomes_busy_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[float] = []
+
+    def load() -> tuple[float, float, float]:
+        return (0.0 if len(tries) < 2 else 100.0 * (os.cpu_count() or 1), 0.0, 0.0)
+
+    def predicate() -> bool:
+        tries.append(time.monotonic())
+        return tries[-1] - tries[0] > 0.2
+
+    monkeypatch.setattr(os, "getloadavg", load)
+    assert eventually(predicate, 0.05)

@@ -128,7 +128,6 @@ def test_events_that_a_job_missed_are_missed_by_those_after_it(tmp_path: Path, m
     assert [line for line in found if line.startswith("move")] == ["move:c", "move:d"]
 
 
-@pytest.mark.timeout(300)
 def test_nothing_runs_early_or_twice_while_workers_and_schedulers_are_killed(tmp_path: Path) -> None:
     chance = random.Random(5)
     noting(tmp_path, "one", "time.sleep(0.002)")

@@ -89,7 +89,7 @@ def test_a_worker_runs_its_job_for_a_scheduler_of_1_0_0(tmp_path: Path) -> None:
         assert made.line() == b'{"type":"Finished","number":2,"error":""}\n'
         assert made.mark() == "db 1 1"
         made.send(_STOP)
-        assert made.process.wait(30) == 0
+        assert made.process.wait() == 0
 
 
 def test_a_worker_reports_a_failed_run_to_a_scheduler_of_1_0_0(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_worker_reports_a_configuration_error_to_a_scheduler_of_1_0_0(tmp_path
     write_job(tmp_path, "x", "def __init__(self, config):\n    raise pyrotorque.jobs.UserError('no colour')")
     with worker(tmp_path, "x:Job") as made:
         assert made.line() == b'{"type":"Refused","reason":"no colour","configured_wrong":true}\n'
-        assert made.process.wait(30) == 1
+        assert made.process.wait() == 1
 
 
 @pytest.mark.parametrize("handler", ["action:Action", "command:Command", "itemcommand:ItemCommand", "mover:Mover"])
