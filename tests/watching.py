@@ -22,7 +22,7 @@ from pyrotorque.store import Store, open_store
 from pyrotorque_watcher.rows import MIGRATIONS, ROW_COLUMNS, Row, row_of
 from pyrotorque_watcher.service import Watcher
 from tests.dropping import drop
-from tests.waiting import attempt
+from tests.waiting import attempt, bound
 
 HANDLER = "pyrocore.torrent.watch:TreeWatch"
 
@@ -110,12 +110,12 @@ class Watching:
                 root.due = 0.0
 
     def until(self, condition: Callable[[], object], timeout: float = 20.0) -> None:
-        """Turn until `condition` holds; AssertionError with the first 20 rows after `timeout` seconds."""
-        end = time.monotonic() + timeout
+        """Turn until `condition` holds; AssertionError with the first 20 rows after `bound(timeout)` seconds."""
+        begun = time.monotonic()
         while not (result := attempt(condition))[0]:
-            if time.monotonic() > end:
+            if time.monotonic() - begun > bound(timeout):
                 ledger = [(row.path, row.progress.state, row.progress.reason) for row in self.rows[:20]]
-                raise AssertionError(f"not within {timeout} s; the ledger: {ledger}") from result[1]
+                raise AssertionError(f"not within {bound(timeout):.1f} s; the ledger: {ledger}") from result[1]
             if not self.turn():
                 fds = [each.fileno() for each in self.watcher.scanners if each.fileno() >= 0]
                 self._bus.wait(0.01, *fds)

@@ -1,6 +1,7 @@
 """The ledger: one row for each metafile in the watched trees, with what became of it; the watcher's own database."""
 
 from collections.abc import Container, Iterable
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import msgspec
@@ -52,8 +53,9 @@ class Ledger(FileLedger):
         return [row_of(row) for row in self._db.execute(query, (state, now, limit))]
 
     def rows_to_load(self, now: float, limit: int) -> list[Row]:
-        """Rows to load that are due: urgent ones, then half of the others those seen last, then those seen first. So a
-        new file does not wait behind thousands of others, and these do not wait for an end of new ones."""
+        """Rows to load that are due: urgent ones, then in turn the one seen last and the one seen first. So a new file
+        does not wait behind thousands of others, and these do not wait for an end of new ones, however few of them a
+        step gets to."""
         urgent = self._urgent_rows(now, min(_URGENT, limit // 2))
         turns = {row.turn for row in urgent}
         return urgent + [row for row in self._rows_in_turn(now, limit - len(urgent)) if row.turn not in turns]
@@ -70,8 +72,9 @@ class Ledger(FileLedger):
             return first
         query = f"SELECT {ROW_COLUMNS} FROM metafiles WHERE state = 'seen' AND next_try <= ? ORDER BY turn DESC LIMIT ?"
         oldest = first[: limit - limit // 2]
-        last = [row_of(row) for row in self._db.execute(query, (now, limit // 2))]
-        return [*(row for row in reversed(last) if row.turn > oldest[-1].turn), *oldest]
+        newest = [row_of(row) for row in self._db.execute(query, (now, limit // 2))]
+        pairs = zip_longest((row for row in newest if row.turn > oldest[-1].turn), oldest)
+        return [row for pair in pairs for row in pair if row is not None]
 
     def next_try(self, state: State) -> float | None:
         """When the first of the rows in this state is due."""

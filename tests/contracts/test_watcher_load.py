@@ -606,15 +606,21 @@ def test_a_burst_during_which_rtorrent_stalls_is_published_once(
     assert sorted(event.info_hash for event in watching.loaded) == sorted(infos)
 
 
-def test_a_new_metafile_does_not_wait_behind_thousands_that_are_wrong(watching: Watching, root: Path) -> None:
+@pytest.mark.parametrize("rows", [128, 8], ids=["steps of any machine", "steps of a slow machine"])
+def test_a_new_metafile_does_not_wait_behind_thousands_that_are_wrong(
+    watching: Watching, root: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    if rows < 128:
+        monkeypatch.setattr("pyrotorque_watcher.load.loader._STEP_ROWS", rows)
+        monkeypatch.setattr("pyrotorque_watcher.load.loader._STEP", 0.0)
     loader = watching.watcher.stages.loader  # type: ignore[union-attr]
     loader.availability.retry_at = float("inf")
-    for number in range(5000):
+    for number in range(3000):
         (root / f"{number}.torrent").write_bytes(b"no metafile")
-    watching.until(lambda: len(watching.rows) == 5000, 60)
+    watching.until(lambda: len(watching.rows) == 3000, 60)
     loader.availability.retry_at = 0.0
     drop(root / "new.torrent")
     watching.until(lambda: watching.state(root / "new.torrent"))
-    watching.until(visible(watching, root / "new.torrent"), 3)
-    assert watching.states("failed") < 5000
+    watching.until(visible(watching, root / "new.torrent"))
+    assert watching.states("failed") < 2500
     assert watching.loaded[0].seconds < bound(2)

@@ -52,7 +52,8 @@ def test_new_files_do_not_wait_behind_thousands_and_these_do_not_wait_for_an_end
     names = [b"%04d" % number for number in range(1000)]
     see(ledger, *(found(name, number) for number, name in enumerate(names)))
     paths = [row.path.rpartition(b"/")[2] for row in ledger.rows_to_load(NOW, 8)]
-    assert paths == [b"0996", b"0997", b"0998", b"0999", b"0000", b"0001", b"0002", b"0003"]
+    # In turn: on a slow machine a step gets to some of them only, and the next one begins with the first again.
+    assert paths == [b"0999", b"0000", b"0998", b"0001", b"0997", b"0002", b"0996", b"0003"]
 
 
 def test_an_urgent_file_is_loaded_first_also_if_older_ones_are_recorded_after_it(ledger: Ledger) -> None:
