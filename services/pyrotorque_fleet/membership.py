@@ -1,8 +1,9 @@
 """Decides which groups are there: pure, without clocks of other machines.
 
-A group is gone when both hold: nothing arrived from it for `silent` seconds of our own clock, and five of our own
-heartbeats came back since, each some time after the one before. With the clock alone, an outage of all servers would
-make every group look dead; with the echoes alone, or with a burst of them from a hanging server, its end would.
+A group is gone when both hold: nothing arrived from it for `silent` seconds of our own clock in which our own
+heartbeats came back, and five of them did, each some time after the one before. With the clock alone, an outage of all
+servers would make every group look dead; with the echoes alone, or with a burst of them from a hanging server, its end
+would. After an interval without echoes the seconds begin again: the others may need longer than we to connect.
 """
 
 from dataclasses import dataclass, field
@@ -45,6 +46,10 @@ class Membership:
     members: dict[str, FleetMember] = field(default_factory=dict[str, FleetMember])
     echoes: int = 0
     _echoed: float = float("-inf")
+    """When the last echo that counts arrived."""
+    _last_echo: float = float("-inf")
+    _connected: float = float("-inf")
+    """Since when echoes have arrived without an interruption."""
     _competitor: tuple[int, int] | None = None
 
     def receive(self, facts: GroupFacts, now: float) -> Echo | None:
@@ -59,6 +64,9 @@ class Membership:
 
     def _receive_own(self, facts: GroupFacts, now: float) -> Echo:
         if facts.started == self.started:
+            if now - self._last_echo > max(self.silent / 2, 2 * facts.beat):
+                self._connected = now
+            self._last_echo = now
             if now - self._echoed >= self.silent / (2 * ECHOES):
                 self.echoes, self._echoed = self.echoes + 1, now
             return Echo.OURS
@@ -70,7 +78,7 @@ class Membership:
 
     def is_gone(self, name: str, now: float) -> bool:
         member = self.members[name]
-        return now - member.seen > self.silent and self.echoes - member.echo >= ECHOES
+        return now - max(member.seen, self._connected) > self.silent and self.echoes - member.echo >= ECHOES
 
     def forget(self, now: float) -> None:
         """Drop groups that have been gone for a day."""

@@ -18,7 +18,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from tests.nats import NatsServer, stored_events
 from tests.programs import Program
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet")]
 
@@ -135,7 +135,7 @@ def test_an_outage_of_nats_makes_no_group_gone_and_no_local_job_wait(
     began = time.monotonic()
     wanted = drop(one, "at-once")
     eventually(lambda: wanted in one.command("events", "--json").stdout, 60)
-    assert time.monotonic() - began < 20, "also while it is not known yet that NATS is away"
+    assert time.monotonic() - began < bound(20), "also while it is not known yet that NATS is away"
     eventually(lambda: one.command("fleet").returncode == 69, 60)
     wanted = drop(one, "while-away")
     loaded = lambda: wanted in one.command("events", "--json").stdout  # noqa: E731
@@ -150,7 +150,9 @@ def test_an_outage_of_nats_makes_no_group_gone_and_no_local_job_wait(
     else:
         server.resume()
     eventually(lambda: one.command("fleet").returncode == 0, 60)
-    assert state(one, "two") == "present"
+    # On a busy machine the other may need longer than `fleet.silent` to connect again; that it has the time is tested
+    # with a clock.
+    eventually(lambda: state(one, "two") == "present", 60)
     eventually(lambda: "the fleet is available again" in one.log("torque"), 60)
     assert one.log("torque").count("the fleet is unavailable") == 1
     assert all(one.states()[name] == "RUNNING" for name in ("watcher", "scheduler"))

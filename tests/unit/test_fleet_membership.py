@@ -61,7 +61,27 @@ def test_echoes_that_a_hanging_server_returns_in_a_burst_count_once() -> None:
     echo(found, 20, at=200, apart=0.01)
     assert not found.is_gone("two", 201)
     echo(found, 4, at=202)
-    assert found.is_gone("two", 208)
+    echo(found, 4, at=210)
+    assert found.is_gone("two", 216)
+
+
+@pytest.mark.parametrize("outage", [8.0, 20.0, 10_000.0])
+def test_after_an_outage_another_group_has_all_of_its_time_to_return(outage: float) -> None:
+    found = Membership("one", 5, silent=15)
+    echo(found, 10)
+    found.receive(facts(), 19)
+    back = 18 + outage
+    echo(found, 8, at=back)
+    assert not found.is_gone("two", back + 14.9)
+    assert found.is_gone("two", back + 15.1)
+
+
+def test_echoes_that_are_rare_on_purpose_are_no_outage() -> None:
+    found = Membership("one", 5, silent=3)
+    found.receive(facts(), 0)
+    for number in range(6):
+        found.receive(msgspec.structs.replace(facts("one", started=5, number=number + 1), beat=20), number * 20.0)
+    assert found.is_gone("two", 101)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["other", "echo"]), st.floats(0, 30)), max_size=60))
