@@ -6,6 +6,8 @@ import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from demo.waiting import bound
+
 
 @contextmanager
 def opened(url: str, timeout: float = 10) -> Generator[http.client.HTTPResponse]:
@@ -14,7 +16,7 @@ def opened(url: str, timeout: float = 10) -> Generator[http.client.HTTPResponse]
     An HTTPError is an open answer itself: Python 3.13 and later report one that is collected unclosed.
     """
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as answer:
+        with urllib.request.urlopen(url, timeout=bound(timeout)) as answer:
             yield answer
     except urllib.error.HTTPError as error:
         error.close()

@@ -145,7 +145,7 @@ class PrivateRTorrent:
 
     def _wait_until_restored(self, stored: int) -> None:
         """It may answer before it has restored its session; damaged session files it never restores."""
-        end = time.monotonic() + _RESTORED_WITHIN
+        end = time.monotonic() + bound(_RESTORED_WITHIN)
         while self.running and time.monotonic() < end and self._items() < stored:
             time.sleep(0.005)
 

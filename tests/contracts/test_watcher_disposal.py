@@ -178,12 +178,12 @@ def test_a_tree_that_is_mounted_again_with_another_device_number_loads_nothing_t
             RTorrent(rtorrent.url).call("d.erase", infos[0])
             before = root.stat().st_dev
             shutil.copytree(root, kept)
-            subprocess.run(["umount", str(root)], check=True)
-            watching.settle()
-            # Another one on top, so that the number of the first is not used again.
+            # The first one stays mounted elsewhere, so that its number is not used again.
             other = short_folder / "other"
             other.mkdir()
-            subprocess.run(["mount", "-t", "tmpfs", "none", str(other)], check=True)
+            subprocess.run(["mount", "--bind", str(root), str(other)], check=True)
+            subprocess.run(["umount", str(root)], check=True)
+            watching.settle()
             mount()
             shutil.copytree(kept, root, dirs_exist_ok=True)
             assert root.stat().st_dev != before

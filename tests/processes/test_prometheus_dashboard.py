@@ -116,9 +116,20 @@ class Prometheus:
         with opened(f"http://127.0.0.1:{self.port}/api/v1/{what}") as answer:
             return json.load(answer)["data"]
 
-    def ask(self, query: str) -> list[Any]:
-        result: list[Any] = self.get(f"query?query={urllib.parse.quote(query)}")["result"]
+    def ask(self, query: str, at: float | None = None) -> list[Any]:
+        """What it answers now, or of that moment (Unix seconds)."""
+        when = "" if at is None else f"&time={at:.3f}"
+        result: list[Any] = self.get(f"query?query={urllib.parse.quote(query)}{when}")["result"]
         return result
+
+    def ask_last(self, query: str) -> list[Any]:
+        """What it answers for the last moment at which a whole scrape was there.
+
+        On a busy machine scrapes exceed their time limit, and Prometheus has no value of any series until the next one.
+        """
+        whole = "min(rtorrent_scrape_collector_success) == bool 1"
+        (moment,) = self.ask(f"max_over_time((time() * ({whole}) > 0)[10m:1s])")
+        return self.ask(query, float(moment["value"][1]))
 
     def is_ready(self) -> bool:
         """It listens, and has read what it had stored."""
@@ -175,9 +186,9 @@ def test_every_label_of_a_legend_survives_the_aggregation_of_its_query() -> None
 def test_every_query_of_every_panel_has_data(prometheus: Prometheus) -> None:
     asked = queries()
     assert len(asked) > 50
-    assert [
-        f"{title}: {query}" for title, query in asked if not _numbers(prometheus.ask(query.removesuffix(" > 0")))
-    ] == []
+    for title, query in asked:
+        shown = lambda query=query: _numbers(prometheus.ask_last(query.removesuffix(" > 0")))  # noqa: E731
+        eventually(shown, why=f"{title}: {query}")
 
 
 def _numbers(result: list[Any]) -> list[float]:
@@ -195,7 +206,7 @@ def test_every_label_of_a_legend_has_a_value(prometheus: Prometheus) -> None:
         f"{panel['title']}: {label} of {one['metric']}"
         for panel in panels()
         for target in panel.get("targets", ())
-        for one in prometheus.ask(_filled(target["expr"]).removesuffix(" > 0"))
+        for one in prometheus.ask_last(_filled(target["expr"]).removesuffix(" > 0"))
         for label in set(re.findall(r"{{\s*(\w+)\s*}}", target.get("legendFormat", ""))) - {"cluster", "host"}
         if not one["metric"].get(label) and "vector(0)" not in target["expr"]
     ]
@@ -204,7 +215,7 @@ def test_every_label_of_a_legend_has_a_value(prometheus: Prometheus) -> None:
 
 def test_a_queue_has_its_groups_or_one_series(prometheus: Prometheus) -> None:
     (query,) = (query for title, query in queries() if title == "Slots by group" and "group_downloading" in query)
-    groups = {(one["metric"]["job_name"], one["metric"]["group"]) for one in prometheus.ask(query)}
+    groups = {(one["metric"]["job_name"], one["metric"]["group"]) for one in prometheus.ask_last(query)}
     assert groups == {("queue", "(no groups)"), ("grouped", "none")}
 
 
@@ -217,9 +228,9 @@ def test_every_query_of_an_annotation_is_valid(prometheus: Prometheus) -> None:
     ]
     for one in annotations:
         expr = _filled(one["expr"])
-        assert isinstance(prometheus.ask(expr), list)
+        assert isinstance(prometheus.ask_last(expr), list)
         (metric,) = re.findall(r"\(((?:rtorrent|pyrotorque)_\w+\{[^}]*\})", expr)
-        assert prometheus.ask(metric), metric
+        assert prometheus.ask_last(metric), metric
 
 
 def test_every_panel_has_a_description_and_a_legend_that_names_the_rtorrent() -> None:
@@ -281,36 +292,41 @@ def test_every_panel_that_is_no_row_asks_something() -> None:
 
 
 def test_the_target_is_up_and_counters_move(prometheus: Prometheus) -> None:
-    assert prometheus.ask('up{job="pyrotorque"} == 1')
-    assert prometheus.ask("increase(rtorrent_rpc_requests_total[10s]) > 0")
-    assert prometheus.ask("pyrotorque_watch_loads_total > 0")
+    assert prometheus.ask_last('up{job="pyrotorque"} == 1')
+    eventually(lambda: prometheus.ask_last("increase(rtorrent_rpc_requests_total[10s]) > 0"))
+    assert prometheus.ask_last("pyrotorque_watch_loads_total > 0")
 
 
 @pytest.mark.parametrize("group", METRIC_GROUPS)
 def test_promtool_has_nothing_to_say_about_a_group_with_real_data(prometheus: Prometheus, group: str) -> None:
     url = f"http://127.0.0.1:{prometheus.target}/metrics?collect[]={group}"
-    with opened(url) as answer:
-        shown = answer.read()
-    assert f'rtorrent_scrape_collector_success{{collector="{group}"}} 1.0'.encode() in shown
+    success = f'rtorrent_scrape_collector_success{{collector="{group}"}} 1.0'.encode()
+
+    def scraped() -> bytes:
+        with opened(url) as answer:
+            shown = answer.read()
+        return shown if success in shown else b""
+
+    shown = eventually(scraped, why=f"{group} is scraped in time")
     ended = subprocess.run(["promtool", "check", "metrics"], input=shown, capture_output=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
 def test_rules_are_evaluated_and_no_alert_of_a_healthy_group_fires(prometheus: Prometheus) -> None:
-    assert prometheus.ask("rtorrent:rpc_duration_seconds:p95_5m")
+    eventually(lambda: prometheus.ask_last("rtorrent:rpc_duration_seconds:p95_5m"))
     assert prometheus.ask('ALERTS{alertstate="firing"}') == []
     # Its items have no peers: after two hours the first would fire. The others are about times, which a busy machine
     # exceeds now and then.
     pending = {"RtorrentDownloadsStalled", "RtorrentRpcSlow", "RtorrentRpcFailing"}
-    assert {one["metric"]["alertname"] for one in prometheus.ask("ALERTS")} <= pending
+    eventually(lambda: {one["metric"]["alertname"] for one in prometheus.ask_last("ALERTS")} <= pending)
     rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
     assert len(rules) > 30
     assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"] == []
 
 
 def test_no_secret_is_in_any_label(prometheus: Prometheus) -> None:
-    assert prometheus.ask('{__name__=~".+"}')
-    assert "secret" not in json.dumps(prometheus.ask('{__name__=~"rtorrent_.+"}'))
+    assert prometheus.ask_last('{__name__=~".+"}')
+    assert "secret" not in json.dumps(prometheus.ask_last('{__name__=~"rtorrent_.+"}'))
 
 
 def test_variables_list_what_there_is(prometheus: Prometheus) -> None:
@@ -319,9 +335,9 @@ def test_variables_list_what_there_is(prometheus: Prometheus) -> None:
         if variable["type"] == "query":
             asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
             assert asked, variable["query"]
-            found[variable["name"]] = {one["metric"].get(asked[2], "") for one in prometheus.ask(_filled(asked[1]))} - {
-                ""
-            }
+            found[variable["name"]] = {
+                one["metric"].get(asked[2], "") for one in prometheus.ask_last(_filled(asked[1]))
+            } - {""}
     assert found["job"] == {"pyrotorque"}
     assert found["rtorrent"] == {"main"}
     assert {"queue", "move"} <= found["job_name"]

@@ -18,6 +18,7 @@ import pytest
 from pyrotorque import configuration
 from pyrotorque.options import Options
 from tests.programs import REPOSITORY
+from tests.waiting import bound
 
 pytestmark = pytest.mark.process
 
@@ -84,9 +85,9 @@ class Shell:
         return self.shown.decode("utf-8", "replace")
 
     def wait_for_prompt(self) -> None:
-        end = time.monotonic() + 60
+        begun = time.monotonic()
         while PROMPT not in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.text):
-            assert time.monotonic() < end, self.text
+            assert time.monotonic() - begun < bound(60), self.text
             self.read(0.2)
 
     def run(self, typed: str) -> str:
@@ -94,9 +95,9 @@ class Shell:
         self.ran.unlink(missing_ok=True)
         self.shown = b""
         os.write(self.terminal, typed.encode() + b"\t")
-        end = time.monotonic() + 60
+        begun = time.monotonic()
         while not self.ran.exists() or not self.ran.read_text().endswith("\n"):
-            assert time.monotonic() < end, self.text
+            assert time.monotonic() - begun < bound(60), self.text
             before = len(self.shown)
             self.read(0.5)
             if len(self.shown) == before:  # nothing more is shown: the completion is done
