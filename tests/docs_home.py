@@ -39,6 +39,11 @@ class Home:
         (config / "torque.ini").write_text(TORQUE.format(url=self.rtorrent.url, port=free_port()))
         made = self.sh("pyrotorque init")
         assert made.returncode == 0, made.stderr
+        # On a busy machine rTorrent could start the group before the page does.
+        include = config / "rtorrent.d" / "torque.rc.default"
+        written = include.read_text()
+        assert "30, 300" in written
+        include.write_text(written.replace("30, 300", "3000, 3000"))
         self.rtorrent.start()
         return self
 

@@ -1,5 +1,6 @@
 """Runs the exporter as a process, for tests that kill it or its rTorrent."""
 
+import contextlib
 import gzip
 import http.client
 import os
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -79,11 +80,11 @@ class ExporterProcess:
         headers = {} if scrape_timeout is None else {"X-Prometheus-Scrape-Timeout-Seconds": str(scrape_timeout)}
         if compressed:
             headers["Accept-Encoding"] = "gzip"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        body = answer.read()
-        connection.close()
+        made = http.client.HTTPConnection("127.0.0.1", self.port, timeout=bound(30))
+        with contextlib.closing(made) as connection:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
         received = {name.lower(): value for name, value in answer.getheaders()}
         plain = gzip.decompress(body) if received.get("content-encoding") == "gzip" else body
         return Page(answer.status, received, plain.decode())

@@ -19,7 +19,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.requests import MakeLoginLink, MakePanelToken
 from pyrotorque.rtorrent import RTorrent
 from tests.cleaning import AT_ONCE, SILENT
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 _CLEANUP = AT_ONCE | {"data": "quarantine", "max_items": "500", "max_bytes": "10g", "schedule": "hour=4"}
 
@@ -64,7 +64,7 @@ class LivePanel:
     def request(
         self, method: str, path: str, headers: dict[str, str], body: str | None = None
     ) -> tuple[int, Any, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=bound(30))
         try:
             connection.request(method, path, body, {"Origin": self.origin} | headers)
             answer = connection.getresponse()
@@ -74,7 +74,9 @@ class LivePanel:
 
     def token(self, scope: Any = "act") -> dict[str, str]:
         if scope not in self.tokens:
-            made = ask(self.layout, "panel", MakePanelToken(name=f"test {scope}", scope=scope, by="test"), timeout=30)
+            made = ask(
+                self.layout, "panel", MakePanelToken(name=f"test {scope}", scope=scope, by="test"), timeout=bound(30)
+            )
             self.tokens[scope] = {"Authorization": f"Bearer {made.data['token']}"}
         return self.tokens[scope]
 
@@ -102,7 +104,7 @@ class LivePanel:
 
     def link(self) -> str:
         """The path of a login link."""
-        made = ask(self.layout, "panel", MakeLoginLink(by="test"), timeout=30)
+        made = ask(self.layout, "panel", MakeLoginLink(by="test"), timeout=bound(30))
         return str(made.data["link"]).removeprefix(self.origin)
 
     def cookie(self) -> str:

@@ -22,7 +22,7 @@ from pyrotorque_panel.migrations import MIGRATIONS
 from pyrotorque_panel.recent_events import Streams
 from pyrotorque_panel.server import PanelProtocol, WebServer, listen_tcp, listen_unix
 from pyrotorque_panel.watched_groups import WatchedGroup
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class PanelScene:
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | str | None = None
     ) -> Reply:
         # A page may run two commands, which take seconds on a busy machine.
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=bound(60))
         try:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()

@@ -17,6 +17,7 @@ from pyrotorque.outbox import Outbox, stored_events
 from pyrotorque.request_base import ActionRequest
 from pyrotorque.requests import ACTIONS, Answer, DescribeService, PauseJob, Request
 from pyrotorque.store import open_store
+from tests.waiting import bound
 
 HASH = "0123456789abcdef0123456789ABCDEF01234567"
 
@@ -102,7 +103,7 @@ def test_the_cases_above_cover_each_action() -> None:
 @pytest.mark.parametrize("request_", [PauseJob(job="queue"), DescribeService()], ids=["of a 1.0.0 command", "question"])
 def test_a_request_without_an_actor_is_answered_and_not_recorded(layout: Layout, request_: Request) -> None:
     with answering(layout, "scheduler", Answer(ok=True)):
-        assert ask(layout, "scheduler", request_, timeout=20).ok
+        assert ask(layout, "scheduler", request_, timeout=bound(20)).ok
     assert events(layout, "scheduler") == []
 
 

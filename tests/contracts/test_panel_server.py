@@ -263,7 +263,7 @@ class Stream:
     def __init__(
         self, scene: PanelScene, headers: dict[str, str], path: str = "/api/v1/groups/main/events?type=TorrentLoaded"
     ) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", scene.port, timeout=20)
+        self._connection = http.client.HTTPConnection("127.0.0.1", scene.port, timeout=bound(20))
         scene.clients.callback(self.close)
         accept = {"Accept": "text/event-stream"}
         self._connection.request("GET", path, headers=accept | headers)

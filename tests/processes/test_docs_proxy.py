@@ -13,7 +13,7 @@ import pytest
 
 from tests.docs_blocks import blocks
 from tests.exporter_process import ExporterProcess, free_port
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = pytest.mark.process
 
@@ -62,7 +62,7 @@ def asked(port: int, path: str, password: str = "") -> int:
     """The status of the answer; 0 while the port is closed."""
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=trusting)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=bound(20), context=trusting)
     basic = {"Authorization": f"Basic {b64encode(f'prometheus:{password}'.encode()).decode()}"}
     try:
         connection.request("GET", path, headers=basic if password else {})

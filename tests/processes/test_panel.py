@@ -79,7 +79,7 @@ class PanelGroup:
         return time.monotonic() - begun
 
     def ask(self, service: str, request: Request) -> Answer:
-        return ask(self.layout, service, request, timeout=10)
+        return ask(self.layout, service, request, timeout=bound(10))
 
     def log(self, service: str) -> str:
         return (self.folder / f"{service}.log").read_text()
@@ -89,7 +89,7 @@ class PanelGroup:
         return [event for event in found if isinstance(event, ActionTaken)]
 
     def request(self, method: str, path: str, headers: dict[str, str], body: str = "") -> tuple[int, Any, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=bound(20))
         try:
             connection.request(method, path, body or None, {"Origin": self.origin} | headers)
             answer = connection.getresponse()
@@ -269,7 +269,7 @@ def test_a_port_in_use_is_reported_and_tried_again(group: PanelGroup) -> None:
 def test_a_new_configuration_leaves_the_port_to_no_one_and_ends_a_token_that_was_removed(group: PanelGroup) -> None:
     group.start("panel")
     token = group.token("read")
-    stream = http.client.HTTPConnection("127.0.0.1", group.port, timeout=30)
+    stream = http.client.HTTPConnection("127.0.0.1", group.port, timeout=bound(30))
     taken: list[int] = []
     ended = threading.Event()
 
@@ -307,7 +307,7 @@ def test_it_ends_at_once_with_open_streams_and_hostile_clients(group: PanelGroup
     streams: list[http.client.HTTPConnection] = []
     try:
         for number in range(48):
-            connection = http.client.HTTPConnection("127.0.0.1", group.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", group.port, timeout=bound(20))
             streams.append(connection)
             connection.request("GET", "/g/main/live", headers=cookies[number // 8])
             assert connection.getresponse().readline() == b"retry: 2000\n"

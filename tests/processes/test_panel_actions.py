@@ -20,7 +20,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_panel.exchange import PanelRoute
 from tests.panel_scene import panel_scene
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = pytest.mark.process
 
@@ -98,7 +98,7 @@ class Callers:
         return {"Content-Type": "application/x-www-form-urlencoded"}
 
     def _request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=bound(60))
         try:
             connection.request(method, path, body or None, {"Origin": f"http://127.0.0.1:{self.port}"} | headers)
             answer = connection.getresponse()

@@ -13,7 +13,7 @@ from tests.browser import WAYS, Way, visitor
 from tests.live_panel import LivePanel
 from tests.panel_scene import panel_scene
 from tests.panel_tasks import TASKS
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = [
     pytest.mark.process,
@@ -49,7 +49,7 @@ def test_an_action_of_the_api(panel: LivePanel, name: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_login_and_a_logout(panel: LivePanel, browser: Browser, way: Way) -> None:
-    ask(panel.layout, "panel", SetPanelPassword(stored=password_hash("correct horse"), by="test"), timeout=30)
+    ask(panel.layout, "panel", SetPanelPassword(stored=password_hash("correct horse"), by="test"), timeout=bound(30))
     with visitor(browser, panel.origin, "", way) as person:
         person.open(panel.link())
         person.press("Log in on this browser")

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from demo.group import Group, environment, free_port
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = pytest.mark.process
 
@@ -34,7 +34,7 @@ def ini(port: int, *lines: str) -> str:
 
 
 def status_of(port: int, path: str, headers: dict[str, str], method: str = "GET") -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=bound(20))
     try:
         connection.request(method, path, headers=headers)
         return connection.getresponse().status
@@ -125,7 +125,7 @@ def test_only_the_first_start_on_a_terminal_prints_a_login_link(folder: Path) ->
         first = re.search(rf"http://127\.0\.0\.1:{port}/login\?link=(\S+)", on_terminal(group))
         assert first is not None
         origin = {"Origin": f"http://127.0.0.1:{port}", "Content-Type": "application/x-www-form-urlencoded"}
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=bound(20))
         connection.request("POST", "/login", f"link={first[1]}", origin)
         assert connection.getresponse().status == 303
         connection.close()

@@ -38,7 +38,7 @@ class Proxied:
 
     def request(self, method: str, path: str, headers: dict[str, str] | None = None, body: str | None = None) -> Reply:
         """Through nginx, as a browser that shows its name."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=bound(30))
         try:
             connection.request(method, path, body, {"Host": HOST} | (headers or {}))
             answer = connection.getresponse()
@@ -104,7 +104,7 @@ def test_pages_links_and_forms_have_the_prefix(proxied: Proxied) -> None:
 
 
 def test_a_stream_passes_the_proxy_at_once(proxied: Proxied) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", proxied.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", proxied.port, timeout=bound(30))
     try:
         connection.request("GET", "/torque/g/main/live", headers={"Host": HOST} | proxied.session())
         answer = connection.getresponse()
