@@ -98,6 +98,19 @@ if not Path("/usr/share/zoneinfo/right").is_dir():
 ALL_COMMANDS = ("TZ is a rule", "unknown user, no HOME", "ASCII", "all closed", "no /proc", "one column")
 FAILING = {
     "no files": (Environment(before=limits(NOFILE=10)), 75, "file can be opened: raise the limit (`ulimit -n` is 10)"),
+    "no temporary file": (
+        Environment(before=limits(FSIZE=0)),
+        78,
+        "(/tmp: the file is larger than allowed: raise the limit (`ulimit -f` is 0)); make that possible there",
+    ),
+    "everything read-only": (
+        Environment(
+            script="mount -o remount,bind,ro /;"
+            " for each in /tmp /var/tmp; do mount --bind $each $each; mount -o remount,bind,ro $each; done"
+        ),
+        78,
+        "(/tmp: Read-only file system); make that possible there, or set TMPDIR",
+    ),
     "full output": (Environment(output="/dev/full"), 74, "No space left on device"),
     "no /dev": (
         Environment(script="mount -t tmpfs none /dev"),

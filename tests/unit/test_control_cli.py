@@ -102,6 +102,13 @@ def test_status_reports_a_wrong_configuration_in_one_line(pyrotorque: Command) -
     assert "\n" not in said
 
 
+def test_status_names_the_setting_when_the_address_of_rtorrent_is_not_known(pyrotorque: Command) -> None:
+    pyrotorque.configured("[TORQUE]\n")
+    said = rtorrent_line(Group(pyrotorque.home))
+    assert "set scgi_url in [TORQUE]" in said
+    assert "is wrong" not in said
+
+
 def test_status_as_json_is_one_object(pyrotorque: Command) -> None:
     ended = pyrotorque.configured("[TORQUE]\n")("status", "--json")
     assert json.loads(ended.out)["running"] is False

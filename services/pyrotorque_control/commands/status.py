@@ -73,7 +73,11 @@ def command(group: Group, as_json: bool, watch: bool) -> int:
 def rtorrent_line(group: Group) -> str:
     """rTorrent's number of items and transfer rates, or why they are not known."""
     try:
-        client = rtorrent_of(settings_of(group), timeout=_RTORRENT_TIMEOUT)
+        settings = settings_of(group)
+    except SettingsError:
+        return "rTorrent was not queried: torque.ini is wrong (`pyrotorque check` lists the errors)"
+    try:
+        client = rtorrent_of(settings, timeout=_RTORRENT_TIMEOUT)
         down, up, items, active = (
             int(str(value))
             for value in client.multicall(
@@ -85,8 +89,8 @@ def rtorrent_line(group: Group) -> str:
                 ]
             )
         )
-    except SettingsError:
-        return "rTorrent was not queried: torque.ini is wrong (`pyrotorque check` lists the errors)"
+    except SettingsError as error:
+        return f"rTorrent was not queried: {error}"
     except (PyrotorqueError, ValueError) as error:
         return f"rTorrent does not answer: {error}"
     return f"rTorrent: {counted(items, 'item')}, {active} active, {humanize.rate(down)} down, {humanize.rate(up)} up"

@@ -12,11 +12,13 @@ import os
 import re
 import socket
 import sys
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
+from pyrotorque.foreign_errors import summary
 from pyrotorque.layout import ALL_SERVICES
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.supervisord.service_programs import SupervisedProgram, check_programs
@@ -45,6 +47,9 @@ class ConfTrial:
 
     def run(self) -> None:
         """Read and check everything."""
+        if reason := _no_temporary_folder():
+            self.problems.append((os.path.basename(self._conf), 0, reason))
+            return
         options = self._read()
         self._files += [each for each in self._included(options) if each not in (self._conf, self._programs)]
         if options is not None:
@@ -237,6 +242,29 @@ def _listens(pid: int, port: int) -> bool:
         return any(os.readlink(fd) in inodes for fd in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return False
+
+
+def _no_temporary_folder() -> str:
+    """Why supervisord cannot start: it needs a folder that takes a temporary file. Empty if there is one."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        folder = os.environ.get("TMPDIR") or "/tmp"
+        return (
+            f"supervisord cannot start: no folder takes a temporary file ({folder}: {_refusal_of(folder)}); make that "
+            "possible there, or set TMPDIR to a folder that does"
+        )
+    return ""
+
+
+def _refusal_of(folder: str) -> str:
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            file.write(b".")
+    except OSError as error:
+        error.filename = None  # a name made up for this test
+        return summary(error)
+    return "it is possible now"
 
 
 def main() -> None:
