@@ -101,7 +101,8 @@ FAILING = {
     "no temporary file": (
         Environment(before=limits(FSIZE=0)),
         78,
-        "(/tmp: the file is larger than allowed: raise the limit (`ulimit -f` is 0)); make that possible there",
+        "pyrotorque: supervisord cannot start: no folder takes a temporary file (/tmp: the file is larger "
+        "than allowed: raise the limit (`ulimit -f` is 0)); make that possible there",
     ),
     "everything read-only": (
         Environment(

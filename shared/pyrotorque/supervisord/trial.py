@@ -48,7 +48,7 @@ class ConfTrial:
     def run(self) -> None:
         """Read and check everything."""
         if reason := _no_temporary_folder():
-            self.problems.append((os.path.basename(self._conf), 0, reason))
+            self.problems.append(("", 0, reason))
             return
         options = self._read()
         self._files += [each for each in self._included(options) if each not in (self._conf, self._programs)]
