@@ -15,19 +15,25 @@ from pyrotorque_panel.rendering import Templates
 THEME: Final = "pyrotorque_theme"
 _NOTICES_MAX: Final = 500
 _NOTICE_SECONDS: Final = 8.0
+"""Seconds that refreshes show a sentence after the page that showed it first."""
 _NOTICE_WAITS: Final = 60.0
-"""Seconds until the page after a form is loaded."""
+"""Seconds until that page is rendered: on a busy machine, a plan of a clean-up alone takes many."""
+_REFRESH: Final = "div#stream"
+"""What htmx names as the source of a refresh (`refresh` in panel.js)."""
 _BACK: Final = ("/", "/queue", "/metafiles", "/jobs", "/cleanup", "/settings")
 
 
 @dataclass(frozen=True)
 class PageNotice:
-    """A sentence about the last action of a person; `is_shown` on a page that was loaded."""
+    """A sentence about the last action of a person; `shown` is when the page after its form was rendered, 0 before.
+
+    Both times are in seconds of a monotonic clock.
+    """
 
     at: float
     ok: bool
     text: str
-    is_shown: bool = False
+    shown: float = 0.0
 
 
 class PageRenderer:
@@ -79,20 +85,23 @@ class PageRenderer:
             self._notices[_caller(request)] = PageNotice(time.monotonic(), ok, text)
 
     def _notice(self, request: PanelRequest) -> tuple[bool, str] | None:
-        """On one page, and for some seconds also when a script fetches it again; never on the page after it."""
-        is_refresh = "hx-request" in request.headers
+        """On the page after a form, and for some seconds on refreshes of it; never on the page after it."""
+        is_by_script = "hx-request" in request.headers
+        is_refresh = is_by_script and request.headers.get("hx-source") == _REFRESH
+        now = time.monotonic()
         with self._lock:
             found = self._notices.get(_caller(request))
             if found is None:
                 return None
-            age = time.monotonic() - found.at
-            if is_refresh:
-                # The page that comes after a form, or a refresh of one that shows it: neither uses it up.
-                return (found.ok, found.text) if age <= _NOTICE_SECONDS else None
-            if found.is_shown or age > _NOTICE_WAITS:
+            if found.shown:
+                is_over = not is_by_script or now - found.shown > _NOTICE_SECONDS
+            else:
+                is_over = now - found.at > _NOTICE_WAITS
+            if is_over:
                 del self._notices[_caller(request)]
                 return None
-            self._notices[_caller(request)] = replace(found, is_shown=True)
+            if not (found.shown or is_refresh):  # a refresh of the page that the form was on does not use it up
+                self._notices[_caller(request)] = replace(found, shown=now)
             return found.ok, found.text
 
     def _states(self) -> list[dict[str, Any]]:

@@ -445,7 +445,7 @@ def test_a_sentence_about_an_action_is_shown_until_the_next_page(layout: Layout)
 
         fields = {"token": scene.form_token(cookie), "name": "none", "back": "/settings"}
         assert scene.form("/settings/tokens/remove", fields, cookie).status == 303
-        refresh = {"HX-Request": "true"}
+        refresh = {"HX-Request": "true", "HX-Source": "div#stream"}
         assert is_shown(**refresh), "of the page before, while the form is posted"
         assert is_shown(), "the page that follows"
         assert is_shown(**refresh)

@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import APIResponse, Browser, Route
 
 from pyrotorque.bus.client import ask
 from pyrotorque.layout import Layout
@@ -22,6 +22,12 @@ pytestmark = [
     pytest.mark.one_rtorrent(reason="one version is enough for pages; actions are tested with both"),
 ]
 
+_WATCH = """() => {
+    window.missed = 0;
+    const look = () => { if (!document.getElementById("notice")) window.missed += 1; };
+    new MutationObserver(look).observe(document.body, {childList: true, subtree: true});
+}"""
+
 
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("way", WAYS)
@@ -35,6 +41,37 @@ def test_an_action_of_a_page(panel: LivePanel, browser: Browser, way: Way, name:
         person.page.locator(task.answer).first.wait_for()
         assert person.page.locator(".notice.bad").count() == 0, person.page.locator(".notice.bad").inner_text()
     eventually(lambda: task.done(panel, target), 60, why=f"{name} by {way}")
+
+
+def test_a_refresh_that_began_before_a_form_does_not_replace_the_page_after_it(
+    panel: LivePanel, browser: Browser
+) -> None:
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        if not held and route.request.headers.get("hx-source") == "div#stream":
+            held.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    with visitor(browser, panel.origin, panel.cookie()) as person:
+        page = person.page
+        person.open("/g/main/jobs")
+        page.get_by_text("live", exact=True).wait_for()
+        page.route("**/g/main/jobs", hold)
+        page.evaluate("() => void refresh()")
+        page.wait_for_function("() => busy")
+        eventually(lambda: page.title() and held, 60, why="a refresh has the page from before")
+        person.press("Pause: tidy")
+        page.locator("#notice").wait_for()
+        page.evaluate(_WATCH)
+        (route, old), *_ = held
+        with page.expect_request(lambda request: request.headers.get("hx-source") == "div#stream") as next_one:
+            route.fulfill(response=old)
+        assert next_one.value.response() is not None
+        page.wait_for_function("() => !busy")
+        assert page.evaluate("() => missed") == 0
+    panel.act("/jobs/tidy/resume")
 
 
 @pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.call])

@@ -19,9 +19,22 @@ document.addEventListener("htmx:after:swap", () => {
   }
 });
 
+// The page after a form is newer than that of a refresh which began before it came: that one is left out, and fetched again.
+let forms = 0;
+let seen = 0;
+document.addEventListener("htmx:before:swap", (event) => {
+  if (event.detail.ctx.sourceElement !== stream) {
+    forms += 1;
+  } else if (busy && seen !== forms) {
+    again = true;
+    event.preventDefault();
+  }
+});
+
 async function refresh() {
   if (busy) { again = true; return; }
   busy = true;
+  seen = forms;
   try {
     await htmx.ajax("GET", location.href, {source: "#stream", target: "#page", select: "#page", swap: "outerMorph"});
   } catch { /* the next message tries again */ }
