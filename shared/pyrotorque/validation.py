@@ -283,8 +283,7 @@ def _constructor_errors(
     from pyrotorque.workers.trial import creation_problems
 
     for name, problem in creation_problems(jobs, loaded.settings, loaded.layout).items():
-        text = problem.text if problem.config_error else f"{problem.text}; the job fails until this is fixed"
         yield (
-            loaded.problem(f"job.{name}.{problem.key}", text),
+            loaded.problem(f"job.{name}.{problem.key}", problem.text + problem.consequence),
             problem.config_error and (strict or not problem.misread),
         )

@@ -1,5 +1,6 @@
 """Errors in a custom job are found before anything starts, by constructing it in its own process."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from pyrotorque import configuration
 from pyrotorque.errors import SettingsError
 from pyrotorque.options import Options
+from pyrotorque.workers import trial
 from tests.worker_bench import write_job
 
 INI = "[TORQUE]\njob.x.handler = x:Job\njob.x.schedule = minute=*\n"
@@ -65,6 +67,14 @@ def test_an_error_in_the_code_is_a_warning(tmp_path: Path, head: str, said: str)
     assert len(warnings) == 1
     assert said in warnings[0]
     assert "the job fails until this is fixed" in warnings[0]
+
+
+def test_a_job_that_was_not_created_in_time_is_not_called_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "creation_problems", partial(trial.creation_problems, within=0.5))
+    (warning,) = read(tmp_path, "def __init__(self, config): threading.Event().wait()", "import threading")
+    assert warning.endswith("the job could not be created within 0.5 s; each run tries again")
 
 
 def test_an_inactive_job_is_not_constructed(tmp_path: Path) -> None:

@@ -21,13 +21,22 @@ _POLL_INTERVAL: Final = 0.5
 class CreationProblem:
     """Why a job cannot be created, or a setting (`key`) that cannot mean what was typed (`misread`).
 
-    `config_error` if its constructor raised UserError.
+    `config_error` if its constructor raised UserError; `is_late` if nothing is known but that it took too long: a busy
+    machine, a disk or a host that does not answer.
     """
 
     text: str
     config_error: bool
     key: str = "handler"
     misread: bool = False
+    is_late: bool = False
+
+    @property
+    def consequence(self) -> str:
+        """What it means for the runs of the job, as the end of a sentence; empty if a setting is wrong."""
+        if self.config_error:
+            return ""
+        return "; each run tries again" if self.is_late else "; the job fails until this is fixed"
 
 
 def creation_problems(
@@ -48,7 +57,7 @@ def creation_problems(
             elif answer is None:
                 status = process.status()
                 why = f" within {within:g} s" if status is None else f": its process ended with status {status}"
-                found[name] = CreationProblem(f"the job could not be created{why}", False)
+                found[name] = CreationProblem(f"the job could not be created{why}", False, is_late=status is None)
     finally:
         for process in processes.values():
             process.terminate()
