@@ -8,7 +8,9 @@ from typing import Any, Final, Literal
 
 from playwright.sync_api import Browser, BrowserContext, Dialog, Locator, Page, sync_playwright
 
-WITHIN: Final = 30_000.0  # milliseconds, for a busy machine; each wait ends as soon as its condition holds
+from tests.waiting import bound
+
+_WITHIN: Final = 30.0
 _FLAGS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
@@ -25,6 +27,11 @@ Way = Literal["mouse", "keyboard", "without script"]
 WAYS: Final[tuple[Way, ...]] = ("mouse", "keyboard", "without script")
 
 
+def limit(seconds: float = _WITHIN) -> float:
+    """The bound of a wait of the browser, in its milliseconds; each ends as soon as its condition holds."""
+    return 1000.0 * bound(seconds)
+
+
 @contextmanager
 def chromium() -> Generator[Browser]:
     """A browser of its own, closed at the end."""
@@ -32,7 +39,7 @@ def chromium() -> Generator[Browser]:
     assert path, "chromium is missing: apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=path, args=_FLAGS, ignore_default_args=_LEFT_OUT, timeout=WITHIN * 2
+            executable_path=path, args=_FLAGS, ignore_default_args=_LEFT_OUT, timeout=limit(2 * _WITHIN)
         )
         try:
             yield browser
@@ -113,7 +120,7 @@ def visitor(
     context: BrowserContext = browser.new_context(
         viewport={"width": width, "height": 900}, java_script_enabled=way != "without script", **options
     )
-    context.set_default_timeout(WITHIN)
+    context.set_default_timeout(limit())
     if cookie:
         name, _, value = cookie.partition("=")
         context.add_cookies([{"name": name, "value": value, "url": origin}])

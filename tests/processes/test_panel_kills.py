@@ -9,7 +9,7 @@ import time
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser import visitor
+from tests.browser import limit, visitor
 from tests.live_panel import LivePanel
 from tests.waiting import eventually
 
@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.timeout(method="thread"),  # a signal would not end Playwright's loop
     pytest.mark.xdist_group("panel"),
 ]
-_WITHIN = 90_000.0
+_WITHIN = 90.0
 _TAKE_PORT = """
 import os, socket, sys
 os.setgid(65534); os.setuid(65534)
@@ -50,7 +50,7 @@ def test_a_killed_service_is_shown_and_its_return_too(panel: LivePanel, browser:
         before, number = started(), eventually(lambda: panel.pid(service), 60)
         os.kill(number, signal.SIGKILL)
         eventually(lambda: started() > before, 90, why="the page shows the new process")
-        row.get_by_text("running", exact=True).wait_for(timeout=_WITHIN)
+        row.get_by_text("running", exact=True).wait_for(timeout=limit(_WITHIN))
         assert person.page.evaluate("window.isTheFirst"), "it was not loaded again"
     assert eventually(lambda: panel.pid(service), 60) != number
 
@@ -61,12 +61,12 @@ def test_rtorrent_is_shown_as_away_and_as_back(panel: LivePanel, browser: Browse
         needs = person.page.locator("#card-verdict .needs").get_by_text("rTorrent", exact=True)
         panel.rtorrent.kill()
         try:
-            needs.wait_for(timeout=_WITHIN)
+            needs.wait_for(timeout=limit(_WITHIN))
             rates = person.page.locator("#card-rtorrent dd").first
             assert rates.inner_text() == "unknown", "a figure of before would be a lie"
         finally:
             panel.rtorrent.start()
-        needs.wait_for(state="detached", timeout=_WITHIN)
+        needs.wait_for(state="detached", timeout=limit(_WITHIN))
 
 
 def test_a_page_recovers_from_a_kill_of_panel_and_supervisord(panel: LivePanel, browser: Browser) -> None:
@@ -77,13 +77,13 @@ def test_a_page_recovers_from_a_kill_of_panel_and_supervisord(panel: LivePanel, 
         os.kill(eventually(lambda: panel.pid("panel"), 60), signal.SIGKILL)
         status.get_by_text("connection lost").wait_for()
         assert person.page.get_by_role("heading", name="Processes").is_visible(), "the last page stays"
-        status.get_by_text("live", exact=True).wait_for(timeout=_WITHIN)
+        status.get_by_text("live", exact=True).wait_for(timeout=limit(_WITHIN))
         supervisord = panel.group.supervisord_pid()
         assert supervisord
         os.kill(supervisord, signal.SIGKILL)
-        status.get_by_text("connection lost").wait_for(timeout=_WITHIN)
+        status.get_by_text("connection lost").wait_for(timeout=limit(_WITHIN))
         panel.group.start()
-        status.get_by_text("live", exact=True).wait_for(timeout=_WITHIN)
+        status.get_by_text("live", exact=True).wait_for(timeout=limit(_WITHIN))
         person.problems.clear()  # the browser reports each connection that fails
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from tests.processes.test_panel import PanelGroup
+from tests.waiting import bound
 
 pytestmark = pytest.mark.process
 COMMANDS: Final = "cleanups|quarantine"
@@ -41,7 +42,7 @@ def schemathesis(group: PanelGroup, folder: Path, more: list[str], examples: int
     words += ["--phases", "examples,coverage,fuzzing", "-H", f"Authorization: {group.token()['Authorization']}"]
     ended = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", *words, *more],
-        capture_output=True, text=True, cwd=folder, check=False, timeout=_WITHIN,
+        capture_output=True, text=True, cwd=folder, check=False, timeout=bound(_WITHIN),
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
     assert "Traceback" not in group.log("panel") + group.log("scheduler") + group.log("watcher")
