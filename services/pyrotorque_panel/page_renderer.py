@@ -16,8 +16,8 @@ THEME: Final = "pyrotorque_theme"
 _NOTICES_MAX: Final = 500
 _NOTICE_SECONDS: Final = 8.0
 """Seconds that refreshes show a sentence after the page that showed it first."""
-_NOTICE_WAITS: Final = 60.0
-"""Seconds until that page is rendered: on a busy machine, a plan of a clean-up alone takes many."""
+_NOTICE_WAITS: Final = 150.0
+"""Seconds until that page is rendered: the one of clean-ups runs two commands, which may take a minute each."""
 _REFRESH: Final = "div#stream"
 """What htmx names as the source of a refresh (`refresh` in panel.js)."""
 _BACK: Final = ("/", "/queue", "/metafiles", "/jobs", "/cleanup", "/settings")

@@ -141,12 +141,12 @@ def test_the_sentence_about_an_action_is_on_a_page_that_takes_long(
         return text in scene.request("GET", "/g/main/metafiles/add", headers).text
 
     assert scene.form("/g/main/metafiles/add", fields, cookie["Cookie"]).status == 303
-    passed += 30
+    passed += 120
     assert [shows(refresh), shows(by_script)] == [True] * 2
     passed += 6
     assert shows(refresh)
     passed += 6
     assert not shows(refresh)
     assert scene.form("/g/main/metafiles/add", fields, cookie["Cookie"]).status == 303
-    passed += 70
+    passed += 160
     assert [shows(refresh), shows(by_script), shows(cookie)] == [False] * 3, "it was not looked at for too long"

@@ -23,8 +23,8 @@ pytestmark = [
 ]
 
 _WATCH = """() => {
-    window.missed = 0;
-    const look = () => { if (!document.getElementById("notice")) window.missed += 1; };
+    window.olds = 0;
+    const look = () => { if (document.getElementById("old")) window.olds += 1; };
     new MutationObserver(look).observe(document.body, {childList: true, subtree: true});
 }"""
 
@@ -67,10 +67,10 @@ def test_a_refresh_that_began_before_a_form_does_not_replace_the_page_after_it(
         page.evaluate(_WATCH)
         (route, old), *_ = held
         with page.expect_request(lambda request: request.headers.get("hx-source") == "div#stream") as next_one:
-            route.fulfill(response=old)
+            route.fulfill(response=old, body=old.text().replace("<h1>", '<p id="old"></p><h1>'))
         assert next_one.value.response() is not None
         page.wait_for_function("() => !busy")
-        assert page.evaluate("() => missed") == 0
+        assert page.evaluate("() => olds") == 0
     panel.act("/jobs/tidy/resume")
 
 
