@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyrotorque.errors import RTorrentError, RTorrentFault
-from pyrotorque.rtorrent import RTorrent
 from pyrotorque_fleet import claims
 from pyrotorque_fleet.choice import CandidateGroup, OfferTurns, PlacementRules, bids
 from pyrotorque_fleet.claim_table import ClaimTable
@@ -33,7 +31,6 @@ class ClaimBidder:
     table: ClaimTable
     swaps: ClaimSwaps
     candidates: Callable[[], Sequence[GroupFacts]]
-    rtorrent: RTorrent | None
     holders: ItemHolders
     placed: Callable[[], None]
     due: float = 0.0
@@ -79,15 +76,8 @@ class ClaimBidder:
 
     def _there(self, hashes: Sequence[str]) -> set[str] | None:
         """Those of these items that rTorrent has; None if it does not answer."""
-        if self.rtorrent is None:
-            return None
-        try:
-            answers = self.rtorrent.multicall([("d.hash", (each,)) for each in hashes], timeout=_TIMEOUT, label="fleet")
-        except RTorrentError as error:
-            log.debug("%s", error)
-            return None
-        found = {each for each, answer in zip(hashes, answers, strict=True) if not isinstance(answer, RTorrentFault)}
-        return found - self.holders.held()
+        found = self.holders.present(hashes)
+        return None if found is None else found - self.holders.held()
 
     # -- reasons
 

@@ -1,15 +1,21 @@
 """Which items this group has, and which are siblings of others, for the questions of other groups."""
 
+import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyrotorque.errors import RTorrentError, RTorrentFault
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.errors import RTorrentError, RTorrentFault, SessionNotKnown
+from pyrotorque.rtorrent import Call, RTorrent
+from pyrotorque.rtorrent.identity import IDENTITY_COMMANDS, identity_from
+from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.store import rows_of_other
 from pyrotorque.text import printable
 from pyrotorque_fleet.messages import Held, SoughtItem
+
+log = logging.getLogger(__name__)
 
 _HELD: Final = "SELECT info_hash FROM metafiles WHERE hold = 1 AND gone = 0"
 _NAMES_AGE: Final = 10.0
@@ -19,11 +25,15 @@ _NAME_MAX: Final = 512
 
 @dataclass
 class ItemHolders:
-    """Items that are held for the fleet count as absent: they may be another group's next."""
+    """Items that are held for the fleet count as absent: they may be another group's next.
+
+    With `gate`, another rTorrent than the known one is like none: what it lacks, the known one may have.
+    """
 
     group: str
     ledger: Path
     rtorrent: RTorrent | None
+    gate: SessionGate | None = None
     _names: dict[tuple[str, str], bool] = field(default_factory=dict[tuple[str, str], bool])
     _names_at: float = -1e9
 
@@ -32,16 +42,30 @@ class ItemHolders:
 
     def answer(self, sought: tuple[SoughtItem, ...]) -> Held:
         """Of these items, which are here, and of which a sibling is."""
-        if self.rtorrent is None or not sought:
+        there = self.present([each.info_hash for each in sought]) if sought else None
+        if there is None:
             return Held(group=self.group)
         try:
-            calls = [("d.hash", (each.info_hash,)) for each in sought]
-            answers = self.rtorrent.multicall(calls, timeout=_TIMEOUT, label="fleet")
-            there = {each.info_hash for each, answer in zip(sought, answers, strict=True) if not _is_fault(answer)}
             siblings = self._siblings([each for each in sought if each.name and each.info_hash not in there])
         except RTorrentError:
             return Held(group=self.group)
         return Held(group=self.group, items=tuple(sorted(there - self.held())), siblings=tuple(sorted(siblings)))
+
+    def present(self, hashes: Sequence[str]) -> set[str] | None:
+        """Those of these items that rTorrent has, held or not; None if it does not answer, or is not the known one."""
+        if self.rtorrent is None:
+            return None
+        calls: list[Call] = [*((name, ()) for name in IDENTITY_COMMANDS), *(("d.hash", (each,)) for each in hashes)]
+        try:
+            answers = self.rtorrent.multicall(calls, timeout=_TIMEOUT, label="fleet")
+            identity = identity_from(answers[: len(IDENTITY_COMMANDS)], self.rtorrent.call)
+            if reason := self.gate.why_unknown(self.rtorrent, identity) if self.gate else "":
+                raise SessionNotKnown(reason)
+        except (RTorrentError, SessionNotKnown) as error:
+            log.debug("%s", error)
+            return None
+        found = answers[len(IDENTITY_COMMANDS) :]
+        return {each for each, answer in zip(hashes, found, strict=True) if not isinstance(answer, RTorrentFault)}
 
     def _siblings(self, sought: list[SoughtItem]) -> set[str]:
         """Those with an item of the same name and size here. Names of others are never a part of a command."""
@@ -53,7 +77,3 @@ class ItemHolders:
             self._names = {(printable(name)[:_NAME_MAX], size): True for name, size in rows}
             self._names_at = now
         return {each.info_hash for each in sought if (each.name, str(each.size)) in self._names}
-
-
-def _is_fault(answer: object) -> bool:
-    return isinstance(answer, RTorrentFault)

@@ -10,7 +10,6 @@ from pyrotorque import logs
 from pyrotorque.errors import StateError
 from pyrotorque.layout import Layout
 from pyrotorque.placement_rules import parse_accepts, parse_prefer
-from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque.text import printable
 from pyrotorque_fleet import claims
@@ -65,7 +64,6 @@ class Placement:
     table: ClaimTable
     link: ClaimLink
     groups: Groups
-    rtorrent: RTorrent | None
     wake: Callable[[], None]
     bad_value: Callable[[], None]
     placed: Callable[[], None]
@@ -100,9 +98,7 @@ class Placement:
             self.settings.turn,
             self.settings.pending_max,
         )
-        self.bidder = ClaimBidder(
-            rules, self.table, self.swaps, self.groups.candidates, self.rtorrent, self.holders, self.placed
-        )
+        self.bidder = ClaimBidder(rules, self.table, self.swaps, self.groups.candidates, self.holders, self.placed)
         self.receiver = ClaimReceiver(*shared, self.placed, self.bidder.unwanted)
 
     # -- what arrives

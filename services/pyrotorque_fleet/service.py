@@ -13,6 +13,7 @@ from pyrotorque.linux.memory import release_free_memory
 from pyrotorque.outbox import CursorTable
 from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime, open_runtime
@@ -109,10 +110,10 @@ class Fleet:
 
     def _new_placement(self, link: Link) -> Placement:
         ledger = self.runtime.store.path.with_name("watcher.sqlite3")
-        holders = ItemHolders(self.settings.name, ledger, self._rtorrent)
+        holders = ItemHolders(self.settings.name, ledger, self._rtorrent, SessionGate(ledger.parent))
         bad_value = self._metrics.bad_values.inc
         placement = Placement(
-            self.settings, self.reloader.current.layout, self._claims, link, self.groups, self._rtorrent,
+            self.settings, self.reloader.current.layout, self._claims, link, self.groups,
             self.runtime.bus.wake, bad_value, self._metrics.placed.inc, holders,
         )  # fmt: skip
         self._questions = GroupQuestions(self.settings.name, self._rtorrent, holders, placement.refusal, bad_value)

@@ -77,7 +77,7 @@ class RTorrentStages:
         )
         disposer = Disposer(ledger, jobs, ties, runtime.life.as_user)
         durability = Durability(ledger, rtorrent, disposer.disposes, loader.outcomes.cut_off, session, recognize)
-        releases = HeldReleases(FleetRows(ledger), ledger, rtorrent, instance, jobs, loader.outcomes)
+        releases = HeldReleases(FleetRows(ledger), ledger, rtorrent, instance, jobs, loader.outcomes, recognize)
         releases.notice()
         tie_repair = TieRepair(ledger, rtorrent, ties, instance.files, jobs)
         return cls(jobs, instance, loader, durability, disposer, tie_repair, releases)

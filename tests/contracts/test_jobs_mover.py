@@ -354,6 +354,40 @@ def test_an_unfinished_move_of_another_item_does_not_fail_the_run_for_an_event(
     eventually(scene.has_moved, 20)
 
 
+def test_an_unfinished_move_keeps_its_failure_in_runs_for_its_event(
+    rtorrent: PrivateRTorrent, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pause doubles, its cause is reported once by the schedule, and `status` shows it in between."""
+    scene = Scene(rtorrent, short_folder, short_folder / "done/tv", multi=True)
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(move_files, "sync_folder", killed)
+        with pytest.raises(Killed):
+            scene.job().run()
+    completed = TorrentCompleted(at=1.0, info_hash=scene.hash, name=scene.name)
+
+    def refused(*_: object) -> None:
+        raise move_failures.MoveRefused("rTorrent has not saved it", "session")
+
+    def times() -> list[int]:
+        return [each.times for each in move_failures.stored_failures(short_folder / "state/jobs/move").values()]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(move_switch.MoveSwitch, "switch", refused)
+        for count_ in (1, 2):
+            with pytest.raises(UserError, match="has not saved"):
+                scene.job().run(completed)
+            assert times() == [count_]
+        scene.job().run()
+        assert times() == [3]
+    scene.job().run(completed)
+    assert times() == []
+    eventually(scene.has_moved, 20)
+
+
 @pytest.mark.parametrize("fails", ["no answer", "not known"])
 def test_with_after_an_item_whose_event_found_no_rtorrent_is_moved_by_the_schedule(
     rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch, fails: str

@@ -4,6 +4,7 @@
 import logging
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,14 @@ from pyrotorque.errors import SessionNotKnown
 from pyrotorque.events import TorrentStarted
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import RECORD_NAME, SessionGate
+from pyrotorque_fleet.holders import ItemHolders
+from pyrotorque_fleet.messages import SoughtItem
 from pyrotorque_scheduler.queue import unsaved_starts
 from pyrotorque_scheduler.queue.parked_items import ParkedItem, ParkedItems
 from pyrotorque_scheduler.queue.stall import NEVER
 from pyrotorque_scheduler.session_judge import SessionJudge
+from pyrotorque_watcher.fleet.releases import HeldReleases
+from pyrotorque_watcher.rows import PUBLISHED, Row
 from pyrotorque_watcher.settle.ties import TieChange, Ties
 from tests.contracts.test_jobs_mover import Killed, Scene
 from tests.contracts.test_scheduler_completion import detect
@@ -87,6 +92,103 @@ def test_an_item_that_was_not_saved_yet_is_not_loaded_again_into_another_rtorren
             assert watching.state(path) == "visible"
         scheduler(rtorrent, watching.layout.state_dir)
         watching.until(lambda: watching.state(path) == "loaded")
+
+
+def held_item(watching: Watching, rtorrent: PrivateRTorrent, path: Path) -> str:
+    """An item as the fleet holds it: by the ledger, stopped, its priority off; the other item is not the fleet's."""
+    info = watching.load(path)
+    watching.load(path.with_name("other.torrent"))
+    watching.settle()
+    RTorrent(rtorrent.url).call("d.priority.set", info, 0)
+    with watching._store.transaction() as db:
+        db.execute(f"UPDATE metafiles SET hold = 1, {PUBLISHED} = 0 WHERE info_hash = ?", (info,))
+    scheduler(rtorrent, watching.layout.state_dir)
+    return info
+
+
+def test_a_held_item_is_not_released_by_another_rtorrent(
+    rtorrent: PrivateRTorrent, root: Path, short_folder: Path
+) -> None:
+    with Watching(short_folder, job(root), url=rtorrent.url) as watching:
+        watching.settle()
+        info = held_item(watching, rtorrent, root / "a.torrent")
+        releases = watching.watcher.stages.releases  # type: ignore[union-attr]
+        before = watching.loaded
+        with other(rtorrent, short_folder):
+            scheduler(rtorrent, watching.layout.state_dir)
+            releases.rows.permit(info, 0.0)
+            releases.notice()
+            settle_often(watching)
+            assert watching.loaded == before
+            with pytest.raises(SessionNotKnown):
+                releases.step(time.time() + 60)
+        scheduler(rtorrent, watching.layout.state_dir)
+        watching.watcher.stages._held_until = 0.0  # type: ignore[union-attr]
+        client = RTorrent(rtorrent.url)
+        watching.until(lambda: client.call("d.priority", info) == 2)
+        watching.until(lambda: len(watching.loaded) == len(before) + 1)
+
+
+def test_rtorrent_is_replaced_while_an_item_is_released(
+    rtorrent: PrivateRTorrent, root: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Watching(short_folder, job(root), url=rtorrent.url) as watching, ExitStack() as stack:
+        watching.settle()
+        info = held_item(watching, rtorrent, root / "a.torrent")
+        releases = watching.watcher.stages.releases  # type: ignore[union-attr]
+        before, applied = watching.loaded, HeldReleases._applied
+
+        def by_the_other(self: HeldReleases, row: Row) -> Row | None:
+            stack.enter_context(other(rtorrent, short_folder))
+            scheduler(rtorrent, watching.layout.state_dir)
+            return applied(self, row)
+
+        releases.rows.permit(info, 0.0)
+        releases.notice()
+        with monkeypatch.context() as patched:
+            patched.setattr(HeldReleases, "_applied", by_the_other)
+            with pytest.raises(SessionNotKnown):
+                releases.step(time.time() + 60)
+        assert watching.loaded == before
+        stack.close()
+        scheduler(rtorrent, watching.layout.state_dir)
+        watching.watcher.stages._held_until = 0.0  # type: ignore[union-attr]
+        client = RTorrent(rtorrent.url)
+        watching.until(lambda: client.call("d.priority", info) == 2)
+
+
+def test_a_held_item_is_not_discarded_by_what_another_rtorrent_lacks(
+    rtorrent: PrivateRTorrent, root: Path, short_folder: Path
+) -> None:
+    with Watching(short_folder, job(root), url=rtorrent.url) as watching:
+        watching.settle()
+        info = held_item(watching, rtorrent, root / "a.torrent")
+        releases = watching.watcher.stages.releases  # type: ignore[union-attr]
+        with other(rtorrent, short_folder):
+            scheduler(rtorrent, watching.layout.state_dir)
+            assert "another rTorrent" in releases.discard(info)
+            assert (root / "a.torrent").exists()
+        scheduler(rtorrent, watching.layout.state_dir)
+        assert not releases.discard(info)
+        assert not (root / "a.torrent").exists()
+        assert info not in str(RTorrent(rtorrent.url).rows("main", ["d.hash="]))
+
+
+def test_items_of_another_rtorrent_are_no_answer_to_the_fleet(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+    """Another group would load what the known rTorrent has, and this one would bid with the wrong rTorrent."""
+    state = short_folder / "config/state"
+    with Watching(short_folder, url=rtorrent.url), queue_scene(rtorrent, state) as d:
+        item = loaded(d, rtorrent, 1)[0]
+        detect(d)
+    holders = ItemHolders("here", state / "watcher.sqlite3", RTorrent(rtorrent.url), SessionGate(state))
+    assert holders.present([item, "A" * 40]) == {item}
+    assert holders.answer((SoughtItem(info_hash=item),)).items == (item,)
+    with other(rtorrent, short_folder):
+        scheduler(rtorrent, state)
+        assert holders.present([item]) is None
+        assert holders.answer((SoughtItem(info_hash=item),)).items == ()
+    scheduler(rtorrent, state)
+    assert holders.present([item]) == {item}
 
 
 def test_a_start_that_was_cut_off_waits_for_the_known_rtorrent(rtorrent: PrivateRTorrent, short_folder: Path) -> None:

@@ -209,7 +209,7 @@ def test_no_bid_is_made_for_an_older_offer_of_what_another_group_was_granted(
     monkeypatch.setattr(bidding, "bids", note)
     rules = PlacementRules("one", None, parse_prefer(""), 1.0, 10)
     holders = cast(ItemHolders, None)
-    bidding.ClaimBidder(rules, s.table, s.swaps, list, None, holders, lambda: None).step(1.0)
+    bidding.ClaimBidder(rules, s.table, s.swaps, list, holders, lambda: None).step(1.0)
     assert seen == ["B" * 40]
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pyrotorque.jobs.move_failures import MoveFailures, stored_failures
+from pyrotorque.jobs.move_failures import MoveFailures, MoveRefused, about_of, stored_failures
 
 
 def test_the_pause_doubles_up_to_an_hour_also_over_restarts(tmp_path: Path) -> None:
@@ -21,6 +21,16 @@ def test_a_cause_is_reported_once_and_another_one_again(tmp_path: Path) -> None:
     causes = ("exists", "exists", "disk full", "disk full", "exists")
     assert [failures.add("AA", cause, 0.0) for cause in causes] == [True, False, True, False, True]
     assert failures.add("BB", "exists", 0.0)
+
+
+def test_numbers_that_change_by_themselves_are_no_new_cause(tmp_path: Path) -> None:
+    failures = MoveFailures(tmp_path)
+    for at, free in enumerate((20_000, 19_000, 18_500)):
+        error = MoveRefused(f"/done has {free} bytes free, 90000 are needed", "full", about="/done is full")
+        assert failures.add("AA", str(error), 0.0, about=about_of(error)) == (at == 0)
+    assert stored_failures(tmp_path)["AA"].reason == "/done has 18500 bytes free, 90000 are needed"
+    other = MoveRefused("/done/x exists already", "exists")
+    assert failures.add("AA", str(other), 0.0, about=about_of(other))
 
 
 def test_a_move_that_succeeded_starts_from_the_beginning(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pyrotorque_control import terminal
 from pyrotorque_control.client import recorded
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.group import Group
+from pyrotorque_control.hints import general_hint
 from pyrotorque_control.progress import ShownProgress
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def restore(group: Group, items: Sequence[str], start: bool | None) -> int:
     from pyrotorque.housekeeping.restore import restore as restore_entry
 
     def restore_with_event(job: "Cleanup | Orphans", entry: "QuarantineEntry", work: WorkReport) -> None:
+        if entry.removal.info_hash:
+            job.require_known_rtorrent()
         limits = StorageLimits(job.below, job.private)
         restore_entry(job.rtorrent, entry, now=job.clock.now(), start=start, limits=limits, work=work)
         removal = entry.removal
@@ -102,16 +105,16 @@ def restore(group: Group, items: Sequence[str], start: bool | None) -> int:
 @click.pass_obj
 def purge(group: Group, items: Sequence[str]) -> int:
     """Delete the data of these entries before their time is over. It cannot be undone, so the hash, the name of the
-    folder or the name of the item must be whole."""
+    folder or the name of the item must be whole. Data that an item of rTorrent uses or misses stays."""
     from pyrotorque.housekeeping.journal import RemovalJournal
+    from pyrotorque.housekeeping.quarantine import needed_by
     from pyrotorque.housekeeping.quarantine import purge as purge_entry
-    from pyrotorque.housekeeping.quarantine import used_by
 
     def purge_unused(job: "Cleanup | Orphans", entry: "QuarantineEntry", work: WorkReport) -> None:
         if any(each.entry == entry.removal.entry for each in RemovalJournal(job.folder).unfinished()):
             raise RemovalRefused("its removal was interrupted, and may be undone: run its clean-up job first")
-        if name := used_by(entry, job.reader.read_with_accepted().claims):
-            raise RemovalRefused(f"{printable(name)} uses its data in quarantine")
+        if reason := needed_by(entry, job.reader.read_with_accepted().claims):
+            raise RemovalRefused(f"its data in quarantine stays: {reason}")
         freed, stay = purge_entry(entry, work)
         job.add_purged(entry, freed)
         if stay:
@@ -172,7 +175,8 @@ def _each(
                     work.echo(recorded(group, word, name, carry_out))
                 except PyrotorqueError as error:
                     code = EX_TEMPFAIL
-                    work.echo(f"pyrotorque: {entry.removal.name}: {error}", is_error=True)
+                    hint = f"; {hint}" if (hint := general_hint(error)) else ""
+                    work.echo(f"pyrotorque: {entry.removal.name}: {error}{hint}", is_error=True)
     return code
 
 

@@ -7,16 +7,16 @@ had; the ledger has it as released when rTorrent has saved that. It is erased on
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
-from pyrotorque.errors import RTorrentError, RTorrentFault, UserError
+from pyrotorque.errors import RTorrentError, RTorrentFault, SessionNotKnown, UserError
 from pyrotorque.open_loads import mark_of
-from pyrotorque.rtorrent import Call, RTorrent, save_threads
+from pyrotorque.rtorrent import Call, Identity, RTorrent, save_threads
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import printable
 from pyrotorque_watcher.fleet.fleet_rows import FleetRows
@@ -42,7 +42,7 @@ _FACTS: Final = ("d.state", "d.is_active", "d.completed_bytes", "d.timestamp.sta
 
 @dataclass
 class HeldReleases:
-    """Used by the settle stage and by requests; `step` raises RTorrentError."""
+    """Used by the settle stage and by requests; `step` raises RTorrentError and SessionNotKnown."""
 
     rows: FleetRows
     ledger: Ledger
@@ -50,6 +50,8 @@ class HeldReleases:
     instance: RTorrentInstance
     jobs: Mapping[str, LoadJob]
     outcomes: LoadOutcomes
+    recognize: Callable[[Identity], None] = lambda _: None
+    """Raises SessionNotKnown for another rTorrent than the known one: an item that it lacks was not erased."""
     session: Session = field(default_factory=Session)
     _due: float = 0.0
     _pause: float = _AGAIN
@@ -75,8 +77,15 @@ class HeldReleases:
         if not rows:
             self._due, self._pause = 0.0, _AGAIN
             return
-        self.session.locate(self.rtorrent, self.rtorrent.identity())
+        before = self.rtorrent.identity()
+        self.recognize(before)
+        self.session.locate(self.rtorrent, before)
         applied = [done for row in rows if row.turn not in self._saved and (done := self._applied(row)) is not None]
+        try:
+            self._require_same(before)
+        except (SessionNotKnown, RTorrentError):
+            self._saved.clear()
+            raise
         released = [row for row in rows if row.turn in self._saved and self._stays_saved(row)]
         with self.ledger.transaction():
             self.rows.mark_published(applied)
@@ -85,6 +94,10 @@ class HeldReleases:
         self._waits = len(released) < len(rows) or len(rows) == _ROWS
         self._due = now + self._pause
         self._pause = _AGAIN if applied or released else min(_AGAIN_MAX, 2 * self._pause)
+
+    def _require_same(self, before: Identity) -> None:
+        if self.rtorrent.identity().incarnation != before.incarnation:
+            raise SessionNotKnown("rTorrent was replaced while it was read")
 
     def _applied(self, row: Row) -> Row | None:
         """Give the item what its settings say; the row as it is now, None without a job."""
@@ -167,7 +180,10 @@ class HeldReleases:
     def _erase(self, row: Row) -> str:
         info_hash = row.load.info_hash
         try:
+            before = self.rtorrent.identity()
+            self.recognize(before)
             mark, *facts = self.rtorrent.multicall([mark_of(info_hash), *((name, (info_hash,)) for name in _FACTS)])
+            self._require_same(before)
             if isinstance(mark, RTorrentFault) or mark != row.token:
                 return ""  # it is gone, or another program's
             if any(facts):
@@ -175,6 +191,6 @@ class HeldReleases:
             if not keeps_data(self.rtorrent):
                 return "rTorrent deletes data with erased items: it stays, stopped"
             self.rtorrent.multicall([("branch", (info_hash, "d.state=", "cat=", "d.erase="))])
-        except RTorrentError as error:
+        except (RTorrentError, SessionNotKnown) as error:
             return str(error)
         return ""

@@ -22,6 +22,7 @@ from pyrotorque.long_work import WorkReports, unseen_work
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.accepted_loads import await_accepted_loads
 from pyrotorque.rtorrent.item_texts import equal_call
+from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import counted, printable
 
@@ -87,6 +88,8 @@ class InventoryReader:
     """The paths of the files in quarantine."""
     accepted: Callable[[], Collection[str]] = frozenset
     """The magnet links without metadata for which no data is kept."""
+    gate: SessionGate | None = None
+    """What no item has in another rTorrent than the known one may belong to an item."""
     clock: Callable[[], float] = time.monotonic
     working: WorkReports = unseen_work
     session: Session = field(default_factory=Session)
@@ -96,7 +99,11 @@ class InventoryReader:
     """Those of the last reading: facts that have not changed are not derived again."""
 
     def read(self) -> Inventory:
-        """Raises RemovalRefused with the reason, and RTorrentError."""
+        """Raises RemovalRefused with the reason, SessionNotKnown with `gate`, and RTorrentError."""
+        self.latest = self._read() if self.gate is None else self.gate.read(self.rtorrent, self._read)
+        return self.latest
+
+    def _read(self) -> Inventory:
         identity = self.rtorrent.identity()
         self.session.locate(self.rtorrent, identity)
         folder = self.session.folder
@@ -135,8 +142,7 @@ class InventoryReader:
         inexact = {info_hash: reason for info_hash in items if (reason := _inexact(saved[info_hash]))}
         if self.rtorrent.identity().incarnation != identity.incarnation:
             raise RemovalRefused("rTorrent was restarted while its items were read")
-        self.latest = Inventory(identity.pid, identity.incarnation, items, claims, Locations(read_mounts()), inexact)
-        return self.latest
+        return Inventory(identity.pid, identity.incarnation, items, claims, Locations(read_mounts()), inexact)
 
     def read_with_accepted(self) -> Inventory:
         """As `read`, with all items whose load rTorrent accepted before: the last look before data is deleted."""

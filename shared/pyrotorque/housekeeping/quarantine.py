@@ -215,17 +215,21 @@ def expired(folder: Path, seals: EntrySeals, now: float) -> Iterator[QuarantineE
 def purge_expired(folder: Path, seals: EntrySeals, claims: Claims, now: float) -> Iterator[PurgedEntry]:
     """Delete the data of entries whose time is over, unless an item uses it where it is."""
     for entry in expired(folder, seals, now):
-        if used := used_by(entry, claims):
-            text = f"{entry.removal.name} in quarantine is kept: {printable(used)} uses it there"
-            yield PurgedEntry(entry, None, text)
-            continue
-        if missed := missed_by(entry, claims):
-            text = f"{entry.removal.name} in quarantine is kept: {printable(missed)} misses a file like one of its own"
-            yield PurgedEntry(entry, None, text)
+        if reason := needed_by(entry, claims):
+            yield PurgedEntry(entry, None, f"{entry.removal.name} in quarantine is kept: {reason}")
             continue
         freed, stay = purge(entry)
         others = f"; {printable(stay[0])} is another file now and stays" if stay else ""
         yield PurgedEntry(entry, freed, f"purged {entry.removal.name} from quarantine: {size(freed)} free{others}")
+
+
+def needed_by(entry: QuarantineEntry, claims: Claims) -> str:
+    """Why the data of the entry is not deleted: an item has it, or misses it; empty if none does."""
+    if used := used_by(entry, claims):
+        return f"{printable(used)} uses it there"
+    if missed := missed_by(entry, claims):
+        return f"{printable(missed)} misses a file like one of its own"
+    return ""
 
 
 def used_by(entry: QuarantineEntry, claims: Claims) -> str:

@@ -75,11 +75,16 @@ class Remover:
     clock: Callable[[], float]
     """The own clock: until when data stays in quarantine."""
     announce: float = 30.0
+    known: Callable[[Callable[[], bool]], bool] = lambda reading: reading()
+    """Asks the known rTorrent only (`SessionGate.read`): what another one lacks was not erased."""
     last_look: Callable[[RemovalRecord], None] = lambda _: None
     """Raises RemovalRefused right before the erasure: until then everything can be undone."""
 
     def remove(self, removal: RemovalRecord, verify: Verify) -> RemovalRecord:
-        """Remove the item; returns what was done. Raises RemovalRefused or RTorrentError, and the item is as before."""
+        """Remove the item; returns what was done. Raises RemovalRefused or RTorrentError, and the item is as before.
+
+        Raises SessionNotKnown if rTorrent was replaced meanwhile: then `recover` continues or undoes it.
+        """
         removal = msgspec.structs.replace(removal, started=self.rtorrent.call("d.state", removal.info_hash) == 1)
         removal = self.journal.write(removal)
         folders: frozenset[tuple[int, int]] = frozenset()
@@ -96,7 +101,7 @@ class Remover:
             self.last_look(removal)
             self._erase(removal)
         except (PyrotorqueError, OSError) as error:
-            if is_loaded(self.rtorrent, removal.info_hash):
+            if self._is_loaded(removal):
                 self._undo(removal, error)
                 raise RemovalRefused(str(error)) if isinstance(error, OSError) else error from error
             # Erased by another program, or by a command whose answer was lost: this run does not delete for that.
@@ -107,14 +112,14 @@ class Remover:
     def recover(self, folders: frozenset[tuple[int, int]] = frozenset()) -> None:
         """Continue or undo what a kill interrupted.
 
-        The caller has verified that this is the known rTorrent: an item that is not there was erased. Nothing is
-        deleted, because what was verified is no longer certain: such data stays in quarantine for a while.
+        Nothing is deleted, because what was verified is no longer certain: such data stays in quarantine for a while.
+        Raises SessionNotKnown, RemovalRefused or RTorrentError.
         """
         self.session.locate(self.rtorrent, self.rtorrent.identity())
         for removal in map(self._without_deletion, list(self.journal.unfinished())):
             if removal.phase == "erased":
                 self._finish(removal, None)
-            elif not is_loaded(self.rtorrent, removal.info_hash):
+            elif not self._is_loaded(removal):
                 if removal.data != "keep" and not _await(partial(self.session.has_none, removal.info_hash), _WITHIN):
                     raise RemovalRefused(f"{removal.name} is not in rTorrent, but in its session")
                 # Erased by its owner, perhaps: what was moved stays in quarantine, the rest stays where it is.
@@ -199,7 +204,7 @@ class Remover:
         self.session.locate(self.rtorrent, self.rtorrent.identity())
         cut_foreign_tie(self.rtorrent, removal.info_hash)
         self.rtorrent.call("branch", removal.info_hash, *_ERASE)
-        if is_loaded(self.rtorrent, removal.info_hash):  # erased within that call, or not at all
+        if self._is_loaded(removal):  # erased within that call, or not at all
             raise RemovalRefused("it was started in the meantime")
         # A killed rTorrent must not come back with it.
         if self.session.folder and not _await(lambda: self.session.has_none(removal.info_hash), _WITHIN):
@@ -268,6 +273,9 @@ class Remover:
             return removal
         purge_at = max(removal.purge_at, self.clock() + _KEPT_AFTER_KILL)
         return msgspec.structs.replace(removal, data="quarantine", purge_at=purge_at)
+
+    def _is_loaded(self, removal: RemovalRecord) -> bool:
+        return self.known(partial(is_loaded, self.rtorrent, removal.info_hash))
 
     def _is_complete(self, removal: RemovalRecord) -> bool:
         """Whether all files are in the quarantine, as before the item was to be erased.

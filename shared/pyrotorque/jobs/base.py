@@ -2,10 +2,10 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyrotorque.errors import UserError
 from pyrotorque.events import Event, JobReported
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyrotorque.items import Item, ItemReader
     from pyrotorque.rtorrent import RTorrent
     from pyrotorque.rtorrent.recognition import SessionGate
+
+_Found = TypeVar("_Found")
 
 
 class Job:
@@ -61,6 +63,13 @@ class Job:
         """
         if self._gate is not None:
             self._gate.check(self.rtorrent)
+
+    def read_known(self, reading: Callable[[], _Found]) -> _Found:
+        """What `reading` finds in the known rTorrent; raises SessionNotKnown if another one answered.
+
+        For what is done because something is missing: an item that is gone, or data that no item has.
+        """
+        return reading() if self._gate is None else self._gate.read(self.rtorrent, reading)
 
     def condition(self, text: str) -> "Condition":
         """Parse a condition; raises ConditionError, a UserError, that shows the position of the error."""

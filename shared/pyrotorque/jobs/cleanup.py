@@ -195,6 +195,7 @@ class Cleanup(CleanupFacts):
             self.claimed,
             self.clock.now,
             self.settings.announce,
+            self.read_known,
             self.look_again,
         )
 

@@ -147,6 +147,7 @@ class CleanupFacts(HousekeepingJob):
             others,
             lambda: quarantine.quarantined_files(self.quarantines(), self.seals),
             lambda: accepted_magnets(self.folder),
+            gate=self._gate,
         )
 
     @cached_property

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pyrotorque.conditions import Condition, parse_sort
-from pyrotorque.errors import ConditionError, PyrotorqueError, UserError
+from pyrotorque.errors import ConditionError, PyrotorqueError, SessionNotKnown, UserError
 from pyrotorque.events import Event
 from pyrotorque.fields import field
 from pyrotorque.items import Item
@@ -51,6 +51,8 @@ class ItemJob(Job):
         for item in self.due(event):
             try:
                 self.run_item(item)
+            except SessionNotKnown:
+                raise  # it holds for all other items, too
             except PyrotorqueError as error:
                 failed.append(f"{printable(str(item['name']))}: {error}")
                 self.log.error("%s", failed[-1])

@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from pyrotorque.jobs.item_path import exact_path, plain_path
 from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.linux.filesystems import Mount, is_within, location, mounts_below, read_mounts
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.text import printable
 
 _COLUMNS: Final = ("d.hash=", "d.base_path=", "d.directory=", "d.name=", "d.is_multi_file=")
@@ -26,18 +28,26 @@ _ALTERED: Final = re.compile("[%?\ufffd\ud800-\udfff]")
 
 @dataclass
 class DataClaims:
-    """`private` are folders of pyrotorque and rTorrent."""
+    """`private` are folders of pyrotorque and rTorrent; with `gate`, only the known rTorrent counts."""
 
     rtorrent: RTorrent
     private: Sequence[Path]
+    gate: SessionGate | None = None
     _mounts: list[Mount] = field(default_factory=list[Mount])
     _places: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
     def require_alone(self, info_hash: str, source: Path, *, multi_file: bool) -> None:
-        """Raise MoveRefused if `source`, the data of this item, may not be moved; RTorrentError.
+        """Raise MoveRefused if `source`, the data of this item, may not be moved; SessionNotKnown, RTorrentError.
 
         One call to rTorrent for all items; and one for each item whose folder is around `source`.
         """
+        examine = partial(self._examine, info_hash, source, multi_file)
+        if self.gate is None:
+            examine()
+        else:
+            self.gate.read(self.rtorrent, examine)
+
+    def _examine(self, info_hash: str, source: Path, multi_file: bool) -> None:
         self._mounts, self._places = read_mounts(), {}
         there = self._place(bytes(source))
         if multi_file:

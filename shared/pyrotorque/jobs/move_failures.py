@@ -42,11 +42,12 @@ _CAUSES: Final[dict[int, MoveCause]] = {
 
 
 class MoveRefused(UserError):
-    """An item cannot be moved now, for this cause."""
+    """An item cannot be moved now, for this cause; `about` is the message without numbers that change by themselves."""
 
-    def __init__(self, message: str, cause: MoveCause) -> None:
+    def __init__(self, message: str, cause: MoveCause, *, about: str = "") -> None:
         super().__init__(message)
         self.cause: MoveCause = cause
+        self.about = about
 
 
 def cause_of(error: BaseException | None) -> MoveCause:
@@ -58,6 +59,11 @@ def cause_of(error: BaseException | None) -> MoveCause:
             return _CAUSES.get(error.errno or 0, "io")
         error = error.__cause__
     return "other"
+
+
+def about_of(error: BaseException) -> str:
+    """What stays the same while a move fails for the same reason."""
+    return (error.about if isinstance(error, MoveRefused) else "") or str(error)
 
 
 class MoveFailure(msgspec.Struct, frozen=True):
@@ -72,6 +78,8 @@ class MoveFailure(msgspec.Struct, frozen=True):
     name: str = ""
     target: str = ""
     cause: str = "other"
+    about: str = ""
+    """What was reported: the reason without numbers that change by themselves."""
 
 
 def stored_failures(folder: Path) -> dict[str, MoveFailure]:
@@ -119,16 +127,17 @@ class MoveFailures:
         name: str = "",
         target: str = "",
         cause: MoveCause = "other",
+        about: str = "",
     ) -> bool:
         """Record a failure; whether its cause is to be reported, because it is new."""
         before = self._items.pop(info_hash, None)
         times = before.times + 1 if before else 1
         pause = min(FIRST_RETRY * 2 ** min(times - 1, 10), _LAST_RETRY)
-        self._items[info_hash] = MoveFailure(reason, times, now + pause, name, target, cause)
+        self._items[info_hash] = MoveFailure(reason, times, now + pause, name, target, cause, about or reason)
         while len(self._items) > _ITEMS_MAX:
             del self._items[next(iter(self._items))]
         self._write()
-        return before is None or before.reason != reason
+        return before is None or (before.about or before.reason) != (about or reason)
 
     def remove(self, info_hash: str) -> bool:
         """The item was moved, or needs no move; whether it had failed before."""

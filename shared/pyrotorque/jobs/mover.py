@@ -7,18 +7,19 @@ continues after a kill at any moment, which is why this job needs a schedule.
 import os
 import time
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
-from pyrotorque.errors import PyrotorqueError, RTorrentError, RTorrentFault, SessionNotKnown, UserError
+from pyrotorque.errors import PyrotorqueError, RTorrentError, SessionNotKnown, UserError
 from pyrotorque.events import Event, TorrentCompleted
+from pyrotorque.housekeeping.removed_item import is_loaded
 from pyrotorque.items import Item, field_of
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.compared_files import remove_records
 from pyrotorque.jobs.item_job import ItemJob
 from pyrotorque.jobs.item_path import check_exact, exact_path, plain_path
 from pyrotorque.jobs.move_claims import DataClaims
-from pyrotorque.jobs.move_failures import MoveFailures, MoveRefused, cause_of
+from pyrotorque.jobs.move_failures import MoveFailures, MoveRefused, about_of, cause_of
 from pyrotorque.jobs.move_files import MoveFiles
 from pyrotorque.jobs.move_journal import FinishedMoves, Move, MoveJournal, found_at, path_hex
 from pyrotorque.jobs.move_switch import MoveSwitch
@@ -87,7 +88,6 @@ class Mover(ItemJob):
             # Scheduled runs leave all other items to their events, and this run may be killed.
             self._failures.expect(own, printable(str(getattr(event, "name", ""))), time.time())
         try:
-            # Its items would count as erased: a move that is cut off there would never be finished.
             self.require_known_rtorrent()
         except SessionNotKnown as error:
             self.log.warning("nothing is moved: %s", error)
@@ -99,7 +99,7 @@ class Mover(ItemJob):
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
         remove_records(self.state_dir, frozenset(self._journal.hashes()))
-        claims = DataClaims(self.rtorrent, self.rules.private)
+        claims = DataClaims(self.rtorrent, self.rules.private, self._gate)
         self._switch = MoveSwitch(self.rtorrent, self._files, self._journal, claims)
         self._finished.begin_run()
         self._is_event = event is not None
@@ -119,6 +119,8 @@ class Mover(ItemJob):
                 try:
                     self._resume(move)
                     self._failures.remove(move.info_hash)
+                except SessionNotKnown:
+                    raise
                 except (PyrotorqueError, OSError) as error:
                     if self._is_reported(move.info_hash, move.name, error) and not is_own:
                         continue
@@ -129,6 +131,8 @@ class Mover(ItemJob):
                 self._failures.remove(own)
         except CopyDeadline:
             self.log.info("the time of this run is used up; the next run continues (see job.%s.timeout)", self.name)
+        except SessionNotKnown as error:
+            self.log.warning("nothing more is moved: %s", error)
         finally:
             self._finished.publish()
         if failed:
@@ -146,6 +150,9 @@ class Mover(ItemJob):
         info_hash = str(item["hash"])
         if not self._is_event and self._failures.is_waiting(info_hash, time.time()):
             return
+        # rTorrent shows the path of before until it has opened a moved item again.
+        if info_hash in self._moved or self._journal.has(info_hash):
+            return
         try:
             self._move(item)
         except UserError as error:
@@ -160,7 +167,7 @@ class Mover(ItemJob):
             return False
         target = self._targets.get(info_hash, "")
         is_reported = not self._failures.add(
-            info_hash, str(error), time.time(), name=name, target=target, cause=cause_of(error)
+            info_hash, str(error), time.time(), name=name, target=target, cause=cause_of(error), about=about_of(error)
         )
         if is_reported:
             self.log.debug("%s: %s", info_hash, error)
@@ -170,8 +177,7 @@ class Mover(ItemJob):
         info_hash, name = str(item["hash"]), printable(str(item["name"]))
         target = self._target.render({**{field: item[field] for field in self.needed}, "job_name": self.name})
         self._targets[info_hash] = printable(target)
-        # rTorrent shows the path of before until it has opened a moved item again.
-        if not target or info_hash in self._moved or self._journal.has(info_hash):
+        if not target:
             return
         source = plain_path(str(item["path"]))
         if not item["is_wanted_done"] or source == self.rules.folder(target) / source.name:
@@ -214,11 +220,9 @@ class Mover(ItemJob):
 
     def _resume(self, move: Move) -> None:
         """Continue a move from its phase; each step is idempotent."""
-        if not self._is_loaded(move):
-            self._abandon(move, "is no longer in rTorrent")
-            return
-        if move.phase != "cleaning" and (elsewhere := self._switch.moved_by_others(move)):
-            self._abandon(move, elsewhere)
+        # What another rTorrent lacks was not erased, and a move that is cut off there would never be finished.
+        if ended := self.read_known(partial(self._why_ended, move)):
+            self._abandon(move, ended)
             return
         if move.phase == "copying":
             move = self._switch.prepare(move)
@@ -242,11 +246,11 @@ class Mover(ItemJob):
         for kept in self._files.clean(move):
             self.log.warning("kept %s: the copy does not have it", printable(str(kept)))
 
-    def _is_loaded(self, move: Move) -> bool:
-        try:
-            return bool(self.rtorrent.call("d.hash", move.info_hash))
-        except RTorrentFault:
-            return False
+    def _why_ended(self, move: Move) -> str:
+        """Why this is no longer a move of the item; empty if it is."""
+        if not is_loaded(self.rtorrent, move.info_hash):
+            return "is no longer in rTorrent"
+        return "" if move.phase == "cleaning" else self._switch.moved_by_others(move)
 
     def _abandon(self, move: Move, why: str) -> None:
         """The item was erased or moved meanwhile: keep all data, remove only an unfinished copy."""

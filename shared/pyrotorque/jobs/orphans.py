@@ -247,4 +247,6 @@ class Orphans(HousekeepingJob):
 
     @cached_property
     def reader(self) -> InventoryReader:
-        return InventoryReader(self.rtorrent, self.others, accepted=lambda: accepted_magnets(self.folder))
+        return InventoryReader(
+            self.rtorrent, self.others, accepted=lambda: accepted_magnets(self.folder), gate=self._gate
+        )

@@ -318,7 +318,8 @@ def _check_free_space(source: TreePlace, target: TreePlace) -> None:
     if space is None:
         raise MoveRefused(f"the free space of {printable(str(folder))} is unknown, {needed} bytes are needed", "full")
     if needed > space.free:
-        raise MoveRefused(f"{printable(str(folder))} has {space.free} bytes free, {needed} are needed", "full")
+        text = f"{printable(str(folder))} has {space.free} bytes free, {needed} are needed"
+        raise MoveRefused(text, "full", about=f"{printable(str(folder))} is full")
 
 
 def tree_size(place: TreePlace, depth: int = 0) -> int:

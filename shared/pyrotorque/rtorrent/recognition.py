@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from pyrotorque.rtorrent.identity import Identity
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.rtorrent.session_mark import SessionMark, read_mark
 from pyrotorque.text import encode_json, printable
+
+_Found = TypeVar("_Found")
 
 RECORD_NAME: Final = "rtorrent.json"
 
@@ -228,6 +230,19 @@ class SessionGate:
         """Raises SessionNotKnown, with the reason, unless the rTorrent that answers is known; and RTorrentError."""
         if reason := self.why_unknown(rtorrent, rtorrent.identity()):
             raise SessionNotKnown(reason)
+
+    def read(self, rtorrent: RTorrent, reading: Callable[[], _Found]) -> _Found:
+        """What `reading` finds in the known rTorrent, which answers before and after it: what is missing is gone.
+
+        Raises SessionNotKnown, with the reason; and RTorrentError.
+        """
+        before = rtorrent.identity()
+        if reason := self.why_unknown(rtorrent, before):
+            raise SessionNotKnown(reason)
+        found = reading()
+        if rtorrent.identity().incarnation != before.incarnation:
+            raise SessionNotKnown("rTorrent was replaced while it was read")
+        return found
 
     def era(self) -> int:
         """Grows when the known items were replaced without events: earlier readings then mean nothing."""

@@ -1,0 +1,121 @@
+"""Another rTorrent takes over the socket, also in the middle of a run: no data and no record of the known one goes."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.jobs import move_files, mover
+from pyrotorque.jobs.cleanup import Cleanup
+from tests.cleaning import SILENT, CleanupScene
+from tests.commanding import Command
+from tests.contracts.test_cleanup_commands import command, scene
+from tests.contracts.test_jobs_mover import Killed, Scene
+from tests.contracts.test_other_rtorrent import scheduler
+from tests.other_rtorrent import other
+from tests.waiting import eventually
+
+__all__ = ["command", "scene"]
+
+
+@pytest.fixture
+def replaced() -> Iterator[ExitStack]:
+    """Where another rTorrent may be entered from within a run."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def take_over(stack: ExitStack, rtorrent: PrivateRTorrent, folder: Path, state: Path) -> None:
+    stack.enter_context(other(rtorrent, folder))
+    scheduler(rtorrent, state)
+
+
+@pytest.mark.parametrize("word", ["purge", "restore"])
+def test_quarantine_waits_for_the_known_rtorrent(
+    scene: CleanupScene, command: Command, short_folder: Path, word: str
+) -> None:
+    one, kept = scene.item("One"), scene.item("Kept")
+    assert command("--run-once", "tidy").code == 0
+    scheduler(scene.running, scene.state)
+    with other(scene.running, short_folder):
+        scheduler(scene.running, scene.state)
+        refused = command("quarantine", word, one)
+        assert refused.code == 75
+        assert "accept-rtorrent" in refused.err
+        assert scene.client.rows("main", ["d.hash="]) == []
+    assert scene.quarantined() == {one: ["a", "sub/b"]}
+    scheduler(scene.running, scene.state)
+    assert command("quarantine", word, one).code == 0
+    assert (scene.has(one), scene.has(kept)) == (word == "restore", True)
+
+
+def test_data_that_an_item_misses_is_not_purged_by_hand(scene: CleanupScene, command: Command) -> None:
+    metafile = make_metafile("One", content=scene.write("One"), announce=SILENT)
+    one = scene.item("One")
+    assert one == info_hash(metafile)
+    assert command("--run-once", "tidy").code == 0
+    scene.client.call("load.raw", "", metafile)
+    eventually(lambda: scene.has(one))
+    refused = command("quarantine", "purge", one)
+    assert (refused.code, "misses a file" in refused.err) == (75, True)
+    assert scene.quarantined() == {one: ["a", "sub/b"]}
+
+
+def test_a_removal_is_undone_or_finished_by_the_known_rtorrent_only(
+    rtorrent: PrivateRTorrent, short_folder: Path, replaced: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rTorrent is replaced when the files are in quarantine: its item was not erased."""
+    scene = CleanupScene(rtorrent, short_folder)
+    one = scene.item("One")
+    scheduler(rtorrent, scene.state)
+    with monkeypatch.context() as patched:
+        look = Cleanup.look_again
+
+        def look_at_the_other(job: Cleanup, removal: object) -> None:
+            look(job, removal)  # type: ignore[arg-type]
+            take_over(replaced, rtorrent, short_folder, scene.state)
+
+        patched.setattr(Cleanup, "look_again", look_at_the_other)
+        scene.job(data="quarantine").run()
+    assert list((scene.state / "housekeeping").rglob("*.json")), "its removal has not ended"
+    replaced.close()
+    scheduler(rtorrent, scene.state)
+    assert scene.has(one)
+    scene.job(data="quarantine", condition="name=none").run()
+    assert not scene.has(one)
+    assert scene.quarantined() == {one: ["a", "sub/b"]}
+
+
+def test_a_move_is_not_given_up_because_rtorrent_is_replaced_within_the_run(
+    rtorrent: PrivateRTorrent, short_folder: Path, replaced: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(rtorrent, short_folder, short_folder / "done/tv", multi=True)
+    scheduler(rtorrent, short_folder / "state")
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(move_files, "sync_folder", killed)
+        with pytest.raises(Killed):
+            scene.job().run()
+    records = list((short_folder / "state/jobs/move").glob("*.json"))
+    assert [json.loads(each.read_bytes())["phase"] for each in records] == ["switching"]
+    remove_records = mover.remove_records
+
+    def during_the_run(*arguments: object) -> None:
+        take_over(replaced, rtorrent, short_folder, short_folder / "state")
+        remove_records(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mover, "remove_records", during_the_run)
+        scene.job().run()
+    assert [path for path in records if path.exists()] == records
+    replaced.close()
+    scheduler(rtorrent, short_folder / "state")
+    scene.job().run()
+    eventually(scene.has_moved, 20)
