@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError, StateError
-from pyrotorque.foreign_code import foreign_code, is_of_another_user, runs_as_root
+from pyrotorque.foreign_code import foreign_code, foreign_folder, is_of_another_user, runs_as_root
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.linux.files import read_text_file
@@ -85,6 +85,9 @@ def read(config_dir: Path, options: Options, *, seek: bool = False, strict: bool
     foreign = foreign_code(loaded.layout.config_dir, loaded.settings.jobs)
     if foreign and (not runs_as_root(loaded.layout) if strict else is_of_another_user(loaded.layout)):
         report.problems.append(Problem("", 0, "", foreign))
+        report.raise_if_any()
+    if folder := foreign_folder(loaded.layout):
+        report.problems.append(Problem("", 0, "", folder))
         report.raise_if_any()
     problems, warnings = check(loaded, strict=strict)
     warnings.extend(Problem("", 0, "", text) for text in (foreign, zone_problem()) if text)

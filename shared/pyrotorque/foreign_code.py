@@ -1,8 +1,10 @@
 """Finds code in a configuration directory that another user than root may write: root would run it with all rights.
 
 No command runs such code as root: `sudo pyrotorque check` must not run what a user wrote, nor must `--restart`, a start
-or `--run-once` of a group that belongs to another user. A group that runs as root (its state folder is root's, as in
+or `--run-once` of a group that belongs to another user. A group that runs as root (root made its state folder, as in
 many containers), or that root starts for the first time, runs it, with a warning.
+
+A folder that merely is root's proves nothing: the user chooses to which one `state_dir`, or a link, leads.
 """
 
 import os
@@ -71,16 +73,58 @@ def refuse_foreign_config_py(layout: Layout) -> None:
 
 
 def runs_as_root(layout: Layout) -> bool:
-    """Whether the group belongs to root."""
+    """Whether the group belongs to root: its state folder is root's, and root made it for this group."""
+    return _is_roots(layout.state_dir) and _is_roots_choice(layout.state_dir, layout)
+
+
+def is_of_another_user(layout: Layout) -> bool:
+    """Whether the group has run as another user than root, or its state folder is not a fresh one."""
+    state = layout.state_dir
+    return state.exists() and not runs_as_root(layout) and not (_is_roots(state) and _is_empty(state))
+
+
+def foreign_folder(layout: Layout) -> str:
+    """Which folder of root a configuration of another user names as its own; empty for another user than root."""
+    for folder in (layout.state_dir, layout.run_dir) if os.geteuid() == 0 else ():
+        if _is_roots(folder) and not _is_roots_choice(folder, layout) and not _is_empty(folder):
+            owner = _user_name(layout.config_dir.stat().st_uid)
+            return (
+                f"{printable(str(folder))} is a folder of root with other files, and the group of {owner} would take "
+                f"it for its own: run this as {owner} (runuser -u {owner} -- pyrotorque …), or set another folder"
+            )
+    return ""
+
+
+def _is_roots(path: Path) -> bool:
     try:
-        return layout.state_dir.stat().st_uid == 0
+        return path.stat().st_uid == 0
     except OSError:
         return False
 
 
-def is_of_another_user(layout: Layout) -> bool:
-    """Whether the group has run as another user than root."""
-    return layout.state_dir.exists() and not runs_as_root(layout)
+def _is_roots_choice(folder: Path, layout: Layout) -> bool:
+    """Whether not only another user chose this folder of root: it is in the configuration directory, root made the link
+    to it, or has started the group."""
+    home = layout.config_dir
+    if _is_roots(home) or Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(home)):
+        return True
+    # Only root can have made them. `run` has had this table since 1.0.0.
+    made = [[home / "run", home / "run" / "programs.conf"], *([[folder]] if folder.is_symlink() else [])]
+    return any(all(_is_made_by_root(path) for path in paths) for paths in made)
+
+
+def _is_made_by_root(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid == 0
+    except OSError:
+        return False
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return not any(folder.iterdir())
+    except OSError:
+        return False
 
 
 def _code_files(config_dir: Path, jobs: Iterable[AnyJob]) -> Iterator[Path]:

@@ -92,6 +92,78 @@ def test_a_group_that_runs_as_root_is_checked_with_a_warning(home: Path) -> None
     assert sum("belongs to #54321" in str(warning) for warning in found.warnings) == 1
 
 
+@pytest.fixture
+def elsewhere(home: Path, tmp_path: Path) -> Path:
+    """A folder of root with files, and a group of another user."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir(mode=0o755)
+    (folder / "file").write_text("")
+    written(home / "config.py", leaves_a_trace(home))
+    os.chown(home, OTHER_USER, OTHER_USER)
+    return folder
+
+
+def named(home: Path, elsewhere: Path, way: str) -> None:
+    lines = "[TORQUE]\nscgi_url = scgi:///x\n"
+    if way == "link":
+        (home / "state").symlink_to(elsewhere)
+        os.chown(home / "state", OTHER_USER, OTHER_USER, follow_symlinks=False)
+    elif way == "link above":
+        (home / "above").symlink_to(elsewhere.parent)
+        lines += f"state_dir = {home / 'above' / elsewhere.name}\n"
+    else:
+        lines += f"{way} = {elsewhere}\n"
+    written(home / "torque.ini", lines)
+
+
+@pytest.mark.parametrize("strict", [True, False], ids=["check", "start"])
+@pytest.mark.parametrize("way", ["link", "link above", "state_dir"])
+def test_a_folder_of_root_that_another_user_names_proves_nothing(
+    home: Path, elsewhere: Path, way: str, strict: bool
+) -> None:
+    named(home, elsewhere, way)
+    with pytest.raises(SettingsProblems, match="belongs to #54321"):
+        configuration.read(home, Options(), strict=strict)
+    with pytest.raises(UserError, match="runuser -u #54321"):
+        refuse_foreign_config_py(configuration.layout_of(home))
+    assert not (home / "trace").exists()
+
+
+@pytest.mark.parametrize("strict", [True, False], ids=["check", "start"])
+@pytest.mark.parametrize("way", ["link", "state_dir", "run_dir"])
+def test_a_folder_of_root_is_not_taken_for_a_group_of_another_user(
+    home: Path, elsewhere: Path, way: str, strict: bool
+) -> None:
+    """Also without any code: it would be made private, and files be written into it."""
+    (home / "config.py").unlink()
+    named(home, elsewhere, way)
+    with pytest.raises(SettingsProblems, match=f"{elsewhere if way != 'link' else 'state'} is a folder of root"):
+        configuration.read(home, Options(), strict=strict)
+    assert elsewhere.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("way", ["link of root", "started before", "below home", "empty", "home of root"])
+def test_a_group_that_root_has_set_up_starts(home: Path, elsewhere: Path, way: str) -> None:
+    """As in 1.0.0: in a container, files of another user and folders of root are usual."""
+    state = home / "own/state" if way == "below home" else elsewhere
+    if way == "link of root":
+        (home / "state").symlink_to(elsewhere)
+        state = home / "state"
+    elif way == "started before":
+        (home / "run").mkdir()
+        (home / "run/programs.conf").write_text("")
+    elif way == "below home":
+        state.mkdir(parents=True)
+        (state / "configuration.json").write_text("")
+    elif way == "empty":
+        (elsewhere / "file").unlink()
+    else:
+        os.chown(home, 0, 0)
+    written(home / "torque.ini", f"[TORQUE]\nscgi_url = scgi:///x\nstate_dir = {state}\n")
+    found = configuration.read(home, Options())
+    assert sum("belongs to #54321" in str(warning) for warning in found.warnings) == 1
+
+
 def test_a_start_as_root_gets_one_warning(home: Path) -> None:
     written(home / "config.py", "")
     written(home / "jobs/mine.py", "class Job:\n    def __init__(self, config): pass\n    def run(self): pass\n")
