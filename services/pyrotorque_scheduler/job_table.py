@@ -85,9 +85,10 @@ def build_job_table(
     metrics: SchedulerMetrics,
     now: Instant,
     config_py: Path,
+    reviewed: Path | None = None,
 ) -> JobTable:
     """Build all jobs without a call to rTorrent. Raises UserError for settings that `pyrotorque check` would reject."""
-    config_fields = ConfigFields(config_py, {})
+    config_fields = ConfigFields(config_py, {}, reviewed=reviewed)
     job_states, history = JobStates(store), DecisionHistory(store)
     queues, stats = settings.active_jobs(QueueSettings), settings.active_jobs(StatsSettings)
     customs = settings.active_jobs(CustomSettings)

@@ -11,6 +11,7 @@ from pyrotorque.bell_file import bell_file
 from pyrotorque.bus import Wakeup
 from pyrotorque.errors import StateError
 from pyrotorque.events import RTorrentLost, RTorrentReturned, TorrentLoaded
+from pyrotorque.layout import config_py_copy
 from pyrotorque.linux.processes import boot_id
 from pyrotorque.requests import ResumeJob
 from pyrotorque.room import use_limits_of
@@ -77,9 +78,10 @@ class SchedulerService:
         self._router = EventRouter(store, runtime.outbox)
         bus.store_actions(self._router.commit)
         self._metrics = SchedulerMetrics(Totals())
-        config_py = configuration.layout.config_dir / "config.py"
+        layout = configuration.layout
+        config_py, reviewed = layout.config_dir / "config.py", config_py_copy(layout.state_dir)
         self._job_table = build_job_table(
-            configuration.settings, store, self._router, self._metrics, self.now(), config_py
+            configuration.settings, store, self._router, self._metrics, self.now(), config_py, reviewed
         )
         self._metrics.totals.load(store)
         self._job_table.restore_metrics()

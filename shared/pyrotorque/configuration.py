@@ -35,7 +35,7 @@ from pyrotorque.settings import (
 )
 from pyrotorque.settings.schema import RTorrentSettings, Settings
 from pyrotorque.settings.serialization import to_json
-from pyrotorque.stored_configuration import copy_file, keep_copy, last_good, stored_file
+from pyrotorque.stored_configuration import copy_file, is_config_py_changed, keep_copies, last_good, stored_file
 from pyrotorque.supervisord.config import written_layout
 
 EX_TEMPFAIL: Final = 75
@@ -66,7 +66,7 @@ def adopt(configuration: Configuration) -> bool:
     changed = before is None or before.digest != configuration.settings.digest
     if changed:
         write_atomically(stored_file(configuration.layout), to_json(configuration.settings))
-    keep_copy(configuration.layout)
+    keep_copies(configuration.layout)
     return changed
 
 
@@ -174,7 +174,7 @@ def load_or_last_good(config_dir: Path) -> Configuration:
         return Configuration(stored, layout, options, broken=str(error))
     if problems:
         return Configuration(stored, layout, options, broken="\n".join(map(str, problems)))
-    unreviewed = _with_address(loaded, seek=False).digest != stored.digest
+    unreviewed = _with_address(loaded, seek=False).digest != stored.digest or is_config_py_changed(layout)
     return Configuration(stored, layout, options, loaded.warnings, unreviewed=unreviewed)
 
 
@@ -188,7 +188,7 @@ def _validated(config_dir: Path, layout: Layout, options: Options) -> Configurat
     loaded = load(config_dir, options)
     settings = _with_address(loaded, seek=False)
     stored = last_good(layout)
-    if stored is None or stored.digest != settings.digest:
+    if stored is None or stored.digest != settings.digest or is_config_py_changed(layout):
         # A configuration that cannot be stored would be in force in one service only; the first one is used anyway.
         if not check_in_subprocess(config_dir) and stored is not None:
             raise SettingsError(f"valid, but it cannot be stored in {stored_file(layout)}: is the disk full?")

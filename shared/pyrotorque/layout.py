@@ -140,6 +140,11 @@ class Layout:
                 yield f"{path} is a pipe, a socket or a device where the group needs a file: rename or remove it"
 
 
+def config_py_copy(state_dir: Path) -> Path:
+    """The copy of config.py that was checked last, which the group uses."""
+    return state_dir / "config.py.last-good"
+
+
 def _make_private(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""The last valid configuration of the group: `state/configuration.json`, and a copy of its torque.ini."""
+"""The last valid configuration of the group: `state/configuration.json`, and copies of its torque.ini and config.py."""
 
 from pathlib import Path
 
 from pyrotorque.errors import StateError
-from pyrotorque.layout import Layout
+from pyrotorque.layout import Layout, config_py_copy
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.options import write_atomically
 from pyrotorque.settings.schema import Settings
@@ -28,11 +28,23 @@ def copy_file(layout: Layout) -> Path:
     return layout.state_dir / "torque.ini.last-good"
 
 
-def keep_copy(layout: Layout) -> None:
-    """Copy torque.ini beside the stored configuration, if it can be read."""
+def keep_copies(layout: Layout) -> None:
+    """Copy torque.ini and config.py beside the stored configuration, if they can be read."""
+    for name, copy in (("torque.ini", copy_file(layout)), ("config.py", config_py_copy(layout.state_dir))):
+        try:
+            content = read_text_file(layout.config_dir / name)
+            if not copy.exists() or copy.read_bytes() != content:
+                write_atomically(copy, content)
+        except FileNotFoundError:
+            copy.unlink(missing_ok=True)
+        except (OSError, StateError):
+            continue
+
+
+def is_config_py_changed(layout: Layout) -> bool:
+    """Whether config.py is another one than the group uses; false if there was none when the copy would be made."""
+    copy, path = config_py_copy(layout.state_dir), layout.config_dir / "config.py"
     try:
-        content = read_text_file(layout.config_dir / "torque.ini")
-        if not copy_file(layout).exists() or copy_file(layout).read_bytes() != content:
-            write_atomically(copy_file(layout), content)
-    except (OSError, StateError):
-        return  # a convenience only
+        return read_text_file(copy) != (read_text_file(path) if path.exists() else b"")
+    except OSError:
+        return False

@@ -147,6 +147,44 @@ def test_the_error_for_an_unknown_job_names_the_known_ones(scheduler: Scheduler)
     assert (answer.ok, answer.text) == (False, "the scheduler has no job kew: it has connstats, queue")
 
 
+MINE = """from pyrotorque.customfields import field
+@field("mine", kind="bool", needs=("name",))
+def mine(item):
+    return %s
+"""
+
+
+@pytest.mark.parametrize("content", ["", "def broken(", None], ids=["emptied", "broken", "removed"])
+def test_a_changed_config_py_is_used_when_it_was_checked(
+    scheduler: Scheduler, real: PrivateRTorrent, content: str | None
+) -> None:
+    """Neither a crash nor SIGHUP may take the scheduler, and all its jobs, down for one file."""
+    config_py = scheduler.layout.config_dir / "config.py"
+
+    def write(text: str | None) -> None:
+        config_py.unlink(missing_ok=True)
+        if text is not None:
+            config_py.write_text(text)
+
+    write(MINE % "item.name != 'one'")
+    scheduler.configure(real.url, schedule="second=*", startable="mine=yes")
+    scheduler.start()
+    one, two = scheduler.load("one"), scheduler.load("two")
+    eventually(lambda: scheduler.running() == {two}, 20)
+    write(content)
+    scheduler.end()
+    scheduler.start()
+    assert scheduler.process is not None
+    third = scheduler.load("third")
+    eventually(lambda: scheduler.running() == {two, third}, 20)
+    scheduler.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "configuration not reloaded" in scheduler.log(), 20)
+    assert scheduler.answers()
+    write(MINE % "True")
+    scheduler.process.send_signal(signal.SIGHUP)
+    eventually(lambda: scheduler.running() == {one, two, third}, 20)
+
+
 def test_a_new_configuration_is_applied_and_a_broken_one_is_not(scheduler: Scheduler, real: PrivateRTorrent) -> None:
     scheduler.start()
     assert scheduler.process is not None

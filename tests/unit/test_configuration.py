@@ -9,6 +9,7 @@ import pytest
 from pyrotorque import configuration, stored_configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import SettingsError
+from pyrotorque.layout import config_py_copy
 from pyrotorque.options import Options, read_options, write_options
 from pyrotorque.service.reload import ConfigurationWatch
 from pyrotorque.settings import SettingsProblems, digest_of, layout_of
@@ -201,6 +202,22 @@ def test_a_service_that_restarts_by_itself_does_not_adopt_a_changed_file(home: P
     assert slots(configuration.reload(found).settings) == 4
     found = configuration.load_or_last_good(home)
     assert (slots(found.settings), found.unreviewed) == (4, False)
+
+
+@pytest.mark.parametrize("now", ["x = 2", "", None], ids=["changed", "emptied", "removed"])
+def test_a_changed_config_py_waits_for_a_check(home: Path, now: str | None) -> None:
+    config_py = home / "config.py"
+    config_py.write_text("x = 1")
+    copy = config_py_copy(adopted(home).layout.state_dir)
+    assert not configuration.load_or_last_good(home).unreviewed
+    config_py.unlink()
+    if now is not None:
+        config_py.write_text(now)
+    found = configuration.load_or_last_good(home)
+    assert (found.unreviewed, copy.read_text()) == (True, "x = 1")
+    configuration.reload(found)
+    assert not configuration.load_or_last_good(home).unreviewed
+    assert (copy.read_text() if copy.exists() else None) == now
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,19 @@ def test_many_items_go_in_batches_and_come_back_in_their_order(worker: Workers) 
     running = worker(BIG)
     values = running.values(["is_big"], [{"hash": f"{n}", "size": n % 20} for n in range(2_500)])
     assert values["is_big"] == [n % 20 > 10 for n in range(2_500)]
+
+
+def test_the_copy_that_was_checked_is_used_with_lines_of_the_file(worker: Workers, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    worker("def broken(")
+    copy.write_text(BIG.replace("item.size > 10", "__file__.endswith('config.py') and item.size.missing"))
+    with closing(CustomFieldWorker(tmp_path / "config.py", reviewed=copy, deadline=2.0)) as running:
+        assert running.declared().problem == ""
+        assert running.values(["is_big"], [{"hash": "AA", "size": 5}]) == {"is_big": [None]}
+        (tmp_path / "config.py").unlink()
+        assert running.declared().fields.keys() == {"is_big"}
+        copy.unlink()
+        assert running.declared().fields == {}
 
 
 def test_an_absent_file_declares_nothing(tmp_path: Path) -> None:

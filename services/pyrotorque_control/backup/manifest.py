@@ -31,6 +31,7 @@ REPLACED_STATE: Final = KEPT_STATE | {
     *(f"{service}{suffix}" for service in ALL_SERVICES for suffix in (".head", ".sqlite3-wal", ".sqlite3-shm")),
     "options.json",
     "configuration.json",
+    "config.py.last-good",
     "fleet-targets.json",
     "rtorrent.json",
 }

@@ -21,13 +21,13 @@ ComputeField = Callable[[Any], Any]
 
 
 def main() -> int:
-    """Load the file of the first argument and serve requests until the end of the input."""
+    """Load the file of the first argument, as its copy (the third) has it, and serve requests until the input ends."""
     die_with_parent(int(sys.argv[2]))
     responses = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     computes: dict[str, ComputeField] = {}
     try:
-        declared = load(Path(sys.argv[1]))
+        declared = load(Path(sys.argv[1]), Path(sys.argv[3]))
     except BaseException as error:  # a user's file may raise anything, including SystemExit
         _send(responses, {"problem": error_line(error, sys.argv[1])})
     else:
@@ -38,14 +38,14 @@ def main() -> int:
     return 0
 
 
-def load(path: Path) -> list[tuple[Declaration, ComputeField]]:
-    """The functions in a Python file that are declared as fields."""
+def load(path: Path, copy: Path) -> list[tuple[Declaration, ComputeField]]:
+    """The functions in a Python file that are declared as fields; its content is that of `copy`, perhaps itself."""
     spec = importlib.util.spec_from_file_location("pyrotorque_user_config", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.dont_write_bytecode = True
-    spec.loader.exec_module(module)
+    exec(compile(copy.read_bytes(), path, "exec"), vars(module))
     found = [value for value in vars(module).values() if isinstance(getattr(value, MARK, None), Declaration)]
     return [(getattr(value, MARK), value) for value in found]
 

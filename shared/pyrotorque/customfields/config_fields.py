@@ -11,13 +11,16 @@ from pyrotorque.fields.field import Field
 class ConfigFields(Mapping[str, Field]):
     """For `conditions.parse(…, custom=…)`; `config.py` only runs to look up a name that is not defined elsewhere.
 
-    `worker` computes its fields; `problem` is the error in `config.py`, with file and line.
+    `reviewed` is its copy that was checked (see `CustomFieldWorker`). `worker` computes its fields; `problem` is the
+    error in `config.py`, with file and line.
     """
 
-    def __init__(self, source: "Path | ConfigFields", given: Mapping[str, Field]) -> None:
+    def __init__(
+        self, source: "Path | ConfigFields", given: Mapping[str, Field], *, reviewed: Path | None = None
+    ) -> None:
         self._parent = source if isinstance(source, ConfigFields) else None
         self.worker: CustomFieldWorker = (
-            source.worker if isinstance(source, ConfigFields) else CustomFieldWorker(source)
+            source.worker if isinstance(source, ConfigFields) else CustomFieldWorker(source, reviewed=reviewed)
         )
         self._given = given
         self._declared: DeclaredFields | None = None

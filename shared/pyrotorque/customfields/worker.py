@@ -38,11 +38,12 @@ class CustomFieldWorker:
 
     Any failure ends only that process and raises UserError here; the next call starts a new process. `deadline` is for
     each batch of items, in seconds; a call has four times as long, because a queue check must end, too. `umask` is the
-    user's own.
+    user's own. `reviewed` is the copy of the file that was checked last: if there is one, its content is used.
     """
 
-    def __init__(self, path: Path, *, deadline: float = 5.0, umask: int = -1) -> None:
+    def __init__(self, path: Path, *, reviewed: Path | None = None, deadline: float = 5.0, umask: int = -1) -> None:
         self._path = path
+        self._reviewed = reviewed
         self._deadline = deadline
         self._umask = umask
         self._process: subprocess.Popen[bytes] | None = None
@@ -51,7 +52,7 @@ class CustomFieldWorker:
 
     def declared(self) -> DeclaredFields:
         """The declared fields: none without the file; `problem` is set if the file cannot be read."""
-        if not self._path.exists():
+        if not self._source().exists():
             return DeclaredFields({})
         self.close()
         try:
@@ -91,9 +92,14 @@ class CustomFieldWorker:
             log.debug("the process of %s had already ended", self._path)
         process.communicate()
 
+    def _source(self) -> Path:
+        return self._reviewed if self._reviewed is not None and self._reviewed.exists() else self._path
+
     def _start(self) -> dict[str, Any]:
         self._process = subprocess.Popen(
-            module_command("pyrotorque.customfields.child", str(self._path), str(os.getpid()), flags=UTF8),
+            module_command(
+                "pyrotorque.customfields.child", str(self._path), str(os.getpid()), str(self._source()), flags=UTF8
+            ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": import_path()},

@@ -30,6 +30,8 @@ class JobContext:
     config_dir: Path | None = None
     state_dir: Path | None = None
     run_dir: Path | None = None
+    reviewed_config_py: Path | None = None
+    """The copy of config.py that was checked: if there is one, its content is used."""
     url: str | None = None
     connect_timeout: float = 3.0
     read_timeout: float = 10.0
@@ -50,10 +52,12 @@ class JobContext:
 
     def custom_worker(self) -> "CustomFieldWorker | None":
         """The process of the user's config.py; None without that file."""
-        if self._custom is None and self.config_dir is not None and (self.config_dir / "config.py").exists():
-            from pyrotorque.customfields import CustomFieldWorker
+        if self._custom is None and self.config_dir is not None:
+            path, reviewed = self.config_dir / "config.py", self.reviewed_config_py
+            if path.exists() or (reviewed is not None and reviewed.exists()):
+                from pyrotorque.customfields import CustomFieldWorker
 
-            self._custom = CustomFieldWorker(self.config_dir / "config.py")
+                self._custom = CustomFieldWorker(path, reviewed=reviewed)
         return self._custom
 
     def custom_fields(self) -> "Mapping[str, Field]":

@@ -143,6 +143,7 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
             config_dir=config_dir,
             state_dir=Path(create.state_dir) if create.state_dir else None,
             run_dir=Path(create.run_dir) if create.run_dir else None,
+            reviewed_config_py=Path(create.reviewed_config_py) if create.reviewed_config_py else None,
             url=create.url,
             connect_timeout=create.connect_timeout,
             read_timeout=create.read_timeout,

@@ -41,6 +41,8 @@ class CreateJob(WorkerMessage, frozen=True, kw_only=True, tag="Prepare"):
     log_level: str = "INFO"
     memory_max: int = 0
     takes_events: bool = False
+    reviewed_config_py: str = ""
+    """The copy of config.py that was checked; empty in a check, which reads the file."""
     accepts_unique_events: bool = False
     """Whether the scheduler accepts UniqueEventPublished; that of 1.0.0 does not."""
 

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pyrotorque.layout import Layout
+from pyrotorque.layout import Layout, config_py_copy
 from pyrotorque.settings.schema import CustomSettings, Settings
 from pyrotorque.workers.messages import CreateJob
 
 SourceStamp: TypeAlias = tuple[tuple[str, int, int], ...]
 
 
-def create_message(job: CustomSettings, settings: Settings, layout: Layout) -> CreateJob:
-    """The first message to the worker of `job`."""
+def create_message(job: CustomSettings, settings: Settings, layout: Layout, *, is_trial: bool = False) -> CreateJob:
+    """The first message to the worker of `job`; a trial is a part of a check."""
     rtorrent = settings.rtorrent
     return CreateJob(
         job=job.name,
@@ -22,6 +22,7 @@ def create_message(job: CustomSettings, settings: Settings, layout: Layout) -> C
         config_dir=str(layout.config_dir),
         state_dir=str(layout.state_dir),
         run_dir=str(layout.run_dir),
+        reviewed_config_py="" if is_trial else str(config_py_copy(layout.state_dir)),
         url=rtorrent.url,
         connect_timeout=rtorrent.connect_timeout,
         read_timeout=rtorrent.read_timeout,

@@ -43,7 +43,7 @@ def creation_problems(
     jobs: Iterable[CustomSettings], settings: Settings, layout: Layout, within: float = CREATION_DEADLINE
 ) -> dict[str, CreationProblem]:
     """The jobs with a problem, by name: all are constructed in parallel, each in its own process."""
-    processes = {job.name: JobProcess(create_message(job, settings, layout)) for job in jobs}
+    processes = {job.name: JobProcess(create_message(job, settings, layout, is_trial=True)) for job in jobs}
     found: dict[str, CreationProblem] = {}
     end = time.monotonic() + within
     try:
@@ -67,7 +67,7 @@ def creation_problems(
 def run_job_once(job: CustomSettings, settings: Settings, layout: Layout) -> str:
     """Create the job and run it once, logging its output; returns the error, empty if the run succeeded."""
     log = logging.getLogger(f"pyrotorque_scheduler.{job.name}")
-    process = JobProcess(create_message(job, settings, layout))
+    process = JobProcess(create_message(job, settings, layout, is_trial=True))
 
     def show(level: int, text: str) -> None:
         log.log(level, "%s", text)
