@@ -9,7 +9,7 @@ import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.jobs import move_files, mover
+from pyrotorque.jobs import compared_files, move_files, mover
 from pyrotorque.jobs.cleanup import Cleanup
 from tests.cleaning import SILENT, CleanupScene
 from tests.commanding import Command
@@ -105,11 +105,10 @@ def test_a_move_is_not_given_up_because_rtorrent_is_replaced_within_the_run(
             scene.job().run()
     records = list((short_folder / "state/jobs/move").glob("*.json"))
     assert [json.loads(each.read_bytes())["phase"] for each in records] == ["switching"]
-    remove_records = mover.remove_records
 
     def during_the_run(*arguments: object) -> None:
         take_over(replaced, rtorrent, short_folder, short_folder / "state")
-        remove_records(*arguments)  # type: ignore[arg-type]
+        compared_files.remove_records(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
         patched.setattr(mover, "remove_records", during_the_run)

@@ -10,7 +10,7 @@ from pyrotorque.errors import UserError
 from pyrotorque.foreign_code import foreign_code, refuse_foreign_config_py, writable_by_all
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
-from pyrotorque.settings import SettingsProblems
+from pyrotorque.settings import SettingsProblems, layout_of
 from pyrotorque_control.cli import run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
@@ -125,7 +125,7 @@ def test_a_folder_of_root_that_another_user_names_proves_nothing(
     with pytest.raises(SettingsProblems, match="belongs to #54321"):
         configuration.read(home, Options(), strict=strict)
     with pytest.raises(UserError, match="runuser -u #54321"):
-        refuse_foreign_config_py(configuration.layout_of(home))
+        refuse_foreign_config_py(layout_of(home))
     assert not (home / "trace").exists()
 
 
