@@ -24,7 +24,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.outbox import stored_events
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import rows_of_other
-from pyrotorque_control.backup.manifest import JOURNAL, REPLACED_STATE, STAGING
+from pyrotorque_control.backup.manifest import JOURNAL, KEPT_STATE, REPLACED_STATE, STAGING, STAYING_STATE
 from tests.docs_blocks import blocks
 from tests.installed_group import lines
 from tests.waiting import eventually
@@ -295,7 +295,8 @@ def test_nothing_is_restored_under_what_runs(homes: tuple[Home, Home]) -> None:
     home.group.start()
     archive = home.folder / "one.tar.gz"
     home.run("backup", str(archive))
-    assert {name for name in os.listdir(home.layout.state_dir) if not name.endswith(".lock")} <= REPLACED_STATE
+    known = {*KEPT_STATE, *REPLACED_STATE, *STAYING_STATE}
+    assert set(os.listdir(home.layout.state_dir)) <= known
     assert "--stop" in home.run("restore", str(archive), "--no-session", "--replace", code=75).stderr
     home.group.stop()
     session = ("--session", str(home.rtorrent.session))

@@ -1,10 +1,11 @@
 """Restores without rTorrent: swaps that are interrupted, moved paths, snapshots, what belongs in a backup."""
 
+import ast
+import importlib
 import os
-import re
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import pytest
 
 from demo.group import REPOSITORY
 from demo.metafiles import Bencodable, bencode
-from pyrotorque import housekeeping
 from pyrotorque.epochs import Cursor, take_seen_before
 from pyrotorque.errors import StateError
 from pyrotorque.events import ServiceStateChanged
@@ -20,7 +20,6 @@ from pyrotorque.layout import Layout
 from pyrotorque.linux.files import rename_noreplace
 from pyrotorque.outbox import Outbox
 from pyrotorque.rtorrent.recognition import (
-    RECORD_NAME,
     ItemCounts,
     KnownSession,
     Recognition,
@@ -34,7 +33,7 @@ from pyrotorque.snapshots import snapshots, verify_database
 from pyrotorque.store import open_store
 from pyrotorque_control.backup import staged_state, swap
 from pyrotorque_control.backup.contents import Contents, require_state_apart
-from pyrotorque_control.backup.manifest import REPLACED_STATE, STAGING
+from pyrotorque_control.backup.manifest import KEPT_STATE, REPLACED_STATE, STAGING, STAYING_STATE
 from pyrotorque_control.backup.moved_paths import MovedPaths, moved_attributes, moved_journal, parse_moves
 from pyrotorque_control.backup.swap import (
     FolderSwap,
@@ -330,7 +329,7 @@ def test_a_subscriber_of_restored_state_records_one_gap(tmp_path: Path, migratio
         outbox = Outbox(store, "watcher", boot="one")
         cursor = Cursor(outbox.epoch, 1)
         outbox.close()
-    staged_state.prepare_state(state, "restored", MovedPaths(), session=None, seen_before_ns=5)
+    staged_state.prepare_state(state, "restored", MovedPaths(), session=None, seen_before_ns=5, state_dir=state)
     with closing(open_store(state / "watcher.sqlite3", STEPS["watcher"])) as store:
         outbox = Outbox(store, "watcher")
         with store.transaction():
@@ -349,7 +348,7 @@ def test_newer_state_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(state / "scheduler.sqlite3")) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(StateError, match="newer pyrotorque"):
-        staged_state.prepare_state(state, "restored", MovedPaths(), session=None, seen_before_ns=0)
+        staged_state.prepare_state(state, "restored", MovedPaths(), session=None, seen_before_ns=0, state_dir=state)
 
 
 def test_a_restored_session_is_the_known_one_and_its_original_is_not(tmp_path: Path) -> None:
@@ -364,7 +363,7 @@ def test_a_restored_session_is_the_known_one_and_its_original_is_not(tmp_path: P
     assert write_mark(os.fsencode(session), mark)
     (state / "marks").mkdir()
     (state / "marks" / "job").write_text(f"{group} 5 1")
-    staged_state.prepare_state(state, "restored", MovedPaths(), session=session, seen_before_ns=0)
+    staged_state.prepare_state(state, "restored", MovedPaths(), session=session, seen_before_ns=0, state_dir=state)
     record = decode_record((state / "rtorrent.json").read_bytes())
     found = read_mark(os.fsencode(session))
     assert record is not None
@@ -385,7 +384,7 @@ def test_a_ledger_moves_with_its_folders(tmp_path: Path) -> None:
         db.executemany(
             "INSERT INTO roots (job, path, since_ns) VALUES ('w', ?, 0)", [(b"/home/old/w",), (b"/srv/\xff",)]
         )
-    assert staged_state.prepare_state(state, "restored", MOVED, session=None, seen_before_ns=0) == 1
+    assert staged_state.prepare_state(state, "restored", MOVED, session=None, seen_before_ns=0, state_dir=state) == 1
     with closing(open_store(state / "watcher.sqlite3", STEPS["watcher"])) as store:
         found = sorted(path for (path,) in store.db.execute("SELECT path FROM roots"))
     assert found == [b"/home/new/w", b"/srv/\xff"]
@@ -397,28 +396,52 @@ def test_folders_of_a_ledger_that_changed_places_are_not_lost(tmp_path: Path) ->
         rows = [(b"/a", 1), (b"/b", 2), (b"/c", 3)]
         db.executemany("INSERT INTO roots (job, path, since_ns) VALUES ('w', ?, ?)", rows)
     moved = parse_moves(("/a=/b", "/b=/a", "/c=/d"))
-    staged_state.prepare_state(state, "restored", moved, session=None, seen_before_ns=0)
+    staged_state.prepare_state(state, "restored", moved, session=None, seen_before_ns=0, state_dir=state)
     with closing(open_store(state / "watcher.sqlite3", STEPS["watcher"])) as store:
         found = store.db.execute("SELECT path, since_ns FROM roots ORDER BY path").fetchall()
     assert found == [(b"/a", 2), (b"/b", 1), (b"/d", 3)]
 
 
+def names_below_the_state_folder() -> Iterator[tuple[str, str]]:
+    """The file and the name, for each `state_dir / NAME` in the code, and each name beside a database."""
+    for part in ("services", "shared"):
+        for path in (REPOSITORY / part).rglob("*.py"):
+            text = path.read_text()
+            if path.parent.name == "backup" or ("state_dir" not in text and "with_" not in text):
+                continue
+            module = ".".join(path.relative_to(REPOSITORY / part).with_suffix("").parts).removesuffix(".__init__")
+            tree = ast.parse(text)
+            for node in ast.walk(tree):
+                if (name := name_below(node)) is not None:
+                    yield path.name, str(evaluated(name, module, tree))
+
+
+def name_below(node: ast.AST) -> ast.expr | None:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        left = ast.unparse(node.left).removesuffix(")").removesuffix(".parents[1]").removesuffix(".absolute(")
+        return node.right if left.endswith("state_dir") else None
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("store.path.with_name", "database.with_name"):
+        return node.args[0]
+    return None
+
+
+def evaluated(name: ast.expr, module: str, tree: ast.Module) -> object:
+    """The value of a constant, also of one that a function imports; of an f-string, that for the watcher."""
+    names = vars(importlib.import_module(module)) | {"service": "watcher"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and ast.unparse(name) in {each.name for each in node.names}:
+            names |= vars(importlib.import_module(node.module))
+    return eval(compile(ast.Expression(name), module, "eval"), names)
+
+
 def test_each_file_of_the_state_folder_is_known_to_backups() -> None:
-    """Names that code puts into the state folder: add a new one to KEPT_STATE or REPLACED_STATE."""
-    places = re.compile(r"state_dir(?:\.parents\[1\]|\))? / (f?\"[^\"]+\"|\w+)")
-    found = {
-        (path.name, name.removeprefix("f").strip('"') if '"' in name else name)
-        for part in ("services", "shared")
-        for path in (REPOSITORY / part).rglob("*.py")
-        if path.parent.name != "backup"
-        for name in places.findall(path.read_text())
-    }
-    names = {"FOLDER": housekeeping.FOLDER, "RECORD_NAME": RECORD_NAME, "{service}.sqlite3": "watcher.sqlite3"}
-    # A job's own folder is below `jobs`; a cache and a lock stay.
-    inside = {("orphans.py", "orphans"), ("journal.py", "FOLDER")}
-    known = {names.get(name, name) for _, name in found - inside} - {"large_metafiles", "group.lock"}
-    assert len(known) >= 8
-    assert known - REPLACED_STATE == set()
+    """Names that code puts into the state folder: add a new one to KEPT_STATE, REPLACED_STATE or STAYING_STATE."""
+    # A job's own folder is below `jobs`.
+    inside = {("orphans.py", "orphans"), ("journal.py", "removals")}
+    found = {name for place in names_below_the_state_folder() if place not in inside for name in place[1:]}
+    assert {"jobs", "fleet_inbox", "housekeeping", "marks", "rtorrent.json", "watcher.sqlite3"} <= found
+    assert found - KEPT_STATE - REPLACED_STATE - STAYING_STATE.keys() == set()
+    assert KEPT_STATE & STAYING_STATE.keys() == set()
 
 
 def test_what_runs_beside_the_configuration_is_not_confused_with_state(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.snapshots import is_database
 from pyrotorque.text import printable
 from pyrotorque_control.backup.archive import PART_SUFFIX, is_archive
-from pyrotorque_control.backup.manifest import CONFIG, SESSION_FILE, STATE, name_problem
+from pyrotorque_control.backup.manifest import CONFIG, INBOX, SESSION_FILE, STATE, name_problem
 from pyrotorque_control.exit_codes import EX_CONFIG
 from pyrotorque_control.group import CommandError
 
@@ -21,6 +21,7 @@ _TOO_LARGE: Final = f"it is larger than {_LARGE >> 20} MiB"
 _ATTEMPTS: Final = 20
 # Our own archives, so that a backup does not contain the earlier ones.
 ARCHIVE_PREFIX, ARCHIVE_SUFFIX = "pyrotorque-", ".tar.gz"
+_IN_INBOX: Final = f"{STATE}/{INBOX}/"
 
 
 class SourceFile(NamedTuple):
@@ -69,14 +70,15 @@ class Contents:
             except OSError as error:
                 self.left_out.append(f"{printable(folder)}: {error.strerror}")
                 continue
-            if folder != str(top) and any(map(_is_apart, entries)):
+            if area == CONFIG and folder != str(top) and any(map(_is_apart, entries)):
                 continue
             for entry in entries:
-                if is_excluded(entry.path) or _is_apart(entry):
-                    continue
                 inner = f"{name}/{entry.name}"
+                if is_excluded(entry.path) or (_is_apart(entry) if area == CONFIG else _is_no_state(entry, inner)):
+                    continue
                 if entry.is_dir(follow_symlinks=False):
-                    if entry.name not in _CACHES and not _has_no_place(f"{inner}/x", area, name):
+                    is_cache = area == CONFIG and entry.name in _CACHES
+                    if not is_cache and not _has_no_place(f"{inner}/x", area, name):
                         stack.append((entry.path, inner))
                 elif not _has_no_place(inner, area, name):
                     yield from self._file(entry, inner)
@@ -85,6 +87,8 @@ class Contents:
         shown = printable(entry.path)
         if problem := name_problem(name):
             self.left_out.append(f"{shown}: {problem}")
+        elif name.startswith(_IN_INBOX) and entry.is_symlink():
+            self.left_out.append(f"{shown}: a link, where the fleet puts files only")
         elif entry.is_file():
             if entry.stat().st_size > _LARGE and not is_database(Path(entry.path)):
                 self.left_out.append(f"{shown}: {_TOO_LARGE}")
@@ -109,11 +113,19 @@ def _has_no_place(name: str, area: str, folder: str) -> bool:
 
 def _is_apart(entry: "os.DirEntry[str]") -> bool:
     """Whether it is an archive, or a file of an rTorrent's session: its folder is one for these."""
+    return entry.name == "rtorrent.lock" or SESSION_FILE.fullmatch(entry.name) is not None or _is_archive(entry)
+
+
+def _is_no_state(entry: "os.DirEntry[str]", inner: str) -> bool:
+    """Whether it is an archive, or a metafile that the fleet has not written completely."""
+    return entry.name.startswith(".") if inner.startswith(_IN_INBOX) else _is_archive(entry)
+
+
+def _is_archive(entry: "os.DirEntry[str]") -> bool:
     name = entry.name
-    if name == "rtorrent.lock" or name.endswith(PART_SUFFIX) or SESSION_FILE.fullmatch(name):
-        return True
     is_named = name.startswith(ARCHIVE_PREFIX) and name.endswith(ARCHIVE_SUFFIX)
-    return is_named or (name.endswith("gz") and entry.is_file() and is_archive(Path(entry.path)))
+    is_read = name.endswith("gz") and entry.is_file() and is_archive(Path(entry.path))
+    return is_named or is_read or name.endswith(PART_SUFFIX)
 
 
 def read_stable(path: Path) -> FileContent | None:

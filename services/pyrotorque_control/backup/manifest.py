@@ -6,12 +6,14 @@ from typing import Final
 
 import msgspec
 
+from pyrotorque import fleet_inbox
 from pyrotorque.layout import ALL_SERVICES
 from pyrotorque_control.exit_codes import EX_IOERR
 from pyrotorque_control.group import CommandError
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
+INBOX: Final = fleet_inbox.FOLDER
 CONFIG, STATE, SESSION = AREAS = ("config", "state", "session")
 """The first part of each name; the members are in this order."""
 MARK_NAME: Final = "pyrotorque.mark"
@@ -24,10 +26,17 @@ _FOLDERS_OF_GROUP: Final = frozenset(("run", "state", "log"))
 # What a backup contains of the state folder, which may have files of others; each new file belongs to one of the lists.
 JOURNAL_FOLDERS: Final = ("jobs", "housekeeping")
 KEPT_STATE: Final = frozenset(
-    (*JOURNAL_FOLDERS, "marks", "torque.ini.last-good", *(f"{service}.sqlite3" for service in ALL_SERVICES))
+    (*JOURNAL_FOLDERS, INBOX, "marks", "torque.ini.last-good", *(f"{service}.sqlite3" for service in ALL_SERVICES))
 )
-# Belongs to the other files at their place, or is written at each start; locks stay at their place.
-REPLACED_STATE: Final = KEPT_STATE | {
+STAYING_STATE: Final[Mapping[str, str]] = {
+    "group.lock": "a lock",
+    **{f"{service}.sqlite3.lock": "a lock" for service in ALL_SERVICES},
+    "large_metafiles": "copies of metafiles for ten minutes, while rTorrent reads them",
+}
+"""What is in no backup, and stays where it is at a restore, with the reason; so do databases that were set aside as
+damaged (`NAME.damaged-TIME`)."""
+# Belongs to the other files at their place, or is written at each start. Metafiles in the inbox stay, see `inbox`.
+REPLACED_STATE: Final = (KEPT_STATE - {INBOX}) | {
     *(f"{service}{suffix}" for service in ALL_SERVICES for suffix in (".head", ".sqlite3-wal", ".sqlite3-shm")),
     "options.json",
     "configuration.json",

@@ -19,9 +19,11 @@ from pyrotorque.locks import hold
 from pyrotorque.text import counted, printable
 from pyrotorque_control.backup.archive import ArchiveTarget, read_archive
 from pyrotorque_control.backup.contents import Contents
+from pyrotorque_control.backup.inbox import inbox_names, with_inbox
 from pyrotorque_control.backup.manifest import (
     ASIDE_PREFIX,
     CONFIG,
+    INBOX,
     MARK_NAME,
     REPLACED_STATE,
     SESSION,
@@ -113,11 +115,12 @@ def _restore_staged(group: Group, staged: StagedFiles, request: RestoreRequest, 
     now = time.time()
     progress("preparing the state")
     reason = f"the state of {date_time(manifest.created)} was restored from a backup at {date_time(now)}"
+    moved = with_inbox(request.moved, state / "watcher.sqlite3", manifest.state_dir, layout.state_dir)
     report.rewritten = staged.rewritten + prepare_state(
-        state, reason, request.moved, session=session, seen_before_ns=int(now * 1e9)
+        state, reason, moved, session=session, seen_before_ns=int(now * 1e9), state_dir=layout.state_dir
     )
-    if session is not None and request.moved:
-        report.rewritten += _move_session(group, session, request.moved)
+    if session is not None and moved:
+        report.rewritten += _move_session(group, session, moved)
     _find_old_paths(report, config, session, request.moved)
     swaps = _swaps(staged, request, _aside_name(staged, now))
     report.aside = [swap.aside for swap in swaps if swap.old]
@@ -188,9 +191,10 @@ def _swaps(staged: StagedFiles, request: RestoreRequest, aside: str) -> list[Fol
     if request.session is not None:
         old = [name for name in os.listdir(request.session) if _is_session_file(name)]
         swaps.append(FolderSwap.of(request.session, aside, old, os.listdir(request.session / STAGING)))
-    new = os.listdir(layout.state_dir / STAGING)
+    inbox = inbox_names(layout.state_dir)
+    new = [name for name in os.listdir(layout.state_dir / STAGING) if name != INBOX]
     old = [name for name in os.listdir(layout.state_dir) if name in REPLACED_STATE]
-    swaps.append(FolderSwap.of(layout.state_dir, aside, old, new))
+    swaps.append(FolderSwap.of(layout.state_dir, aside, old + inbox.old, new + inbox.new))
     config = staged.config_dir / STAGING
     apart = (request.archive, *([request.session] if request.session is not None else []))
     contents = Contents(layout, apart)

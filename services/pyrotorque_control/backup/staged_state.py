@@ -15,6 +15,7 @@ from pyrotorque.rtorrent.recognition import RECORD_NAME, KnownSession, decode_re
 from pyrotorque.rtorrent.session_mark import SessionMark, new_mark, read_mark, write_mark
 from pyrotorque.snapshots import verify_database
 from pyrotorque.store import Connection, Store, open_store
+from pyrotorque_control.backup.inbox import set_exact_times
 from pyrotorque_control.backup.manifest import JOURNAL_FOLDERS, ArchiveError
 from pyrotorque_control.backup.moved_paths import MovedPaths, moved_journal, rewrite
 from pyrotorque_exporter.state import MIGRATIONS as EXPORTER_MIGRATIONS
@@ -33,11 +34,19 @@ MIGRATIONS: Final[Mapping[str, Sequence[str]]] = {
 }
 # An incarnation that no rTorrent has: one that runs on a restored session was started after the restore.
 _NO_INCARNATION: Final = "restored"
+_PATHS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
+    "watcher": {"metafiles": ("path", "folder", "root"), "roots": ("path",), "configured_folders": ("path",)},
+    "fleet": {"handovers": ("path",), "offers": ("path",)},
+}
+"""Columns that are paths, by the service and the table."""
 _JOURNAL_MAX: Final = 16 << 20
 
 
-def prepare_state(folder: Path, reason: str, moved: MovedPaths, *, session: Path | None, seen_before_ns: int) -> int:
-    """Change the databases and journals in `folder`; returns the number of paths that are others now.
+def prepare_state(
+    folder: Path, reason: str, moved: MovedPaths, *, session: Path | None, seen_before_ns: int, state_dir: Path
+) -> int:
+    """Change the databases and journals in `folder`, which become those of `state_dir`; returns the number of paths
+    that are others now.
 
     `session` is the staged session folder; without one, rTorrent keeps its own, and metafiles that the ledger does not
     know and that are older than `seen_before_ns` may have been loaded since. Raises ArchiveError or StateError.
@@ -52,8 +61,9 @@ def prepare_state(folder: Path, reason: str, moved: MovedPaths, *, session: Path
             if store.reset_reason:
                 raise ArchiveError(f"{path.name} is no state of pyrotorque: {store.reset_reason}")
             identity = Epochs(store, service).restore(boot_id(), reason, None if session else seen_before_ns)
+            changed += _move_columns(store, _PATHS.get(service, {}), moved)
             if service == "watcher":
-                changed += _move_ledger(store, moved)
+                set_exact_times(store.db, folder, state_dir)
             if service == "scheduler":
                 _adopt_session(store, folder, identity, session)
                 _adopt_marks(folder / "marks", identity)
@@ -61,12 +71,12 @@ def prepare_state(folder: Path, reason: str, moved: MovedPaths, *, session: Path
     return changed + _move_journals(folder, moved)
 
 
-def _move_ledger(store: Store, moved: MovedPaths) -> int:
-    if not moved:
+def _move_columns(store: Store, tables: Mapping[str, Sequence[str]], moved: MovedPaths) -> int:
+    if not moved or not tables:
         return 0
     changed = 0
     with store.transaction() as db:
-        for table, columns in (("metafiles", ("path", "folder", "root")), ("roots", ("path",))):
+        for table, columns in tables.items():
             for column in columns:
                 changed += _move_column(db, table, column, moved)
     return changed

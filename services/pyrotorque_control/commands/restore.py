@@ -128,7 +128,7 @@ def _print(report: RestoreReport, request: RestoreRequest) -> None:
         click.echo(f"{done} to {printable(str(report.session))} (rTorrent's session)")
     for path in report.aside:
         click.echo(f"  replaced files: {printable(str(path))}")
-    if request.moved:
+    if request.moved or report.rewritten:
         click.echo(f"  {counted(report.rewritten, 'path')} rewritten")
     if report.mentioned:
         folders = ", ".join(report.old_folders)
