@@ -17,7 +17,7 @@ All settings are in section `[TORQUE]` of `torque.ini` in the configuration dire
 
 - Later sources override earlier ones: packaged defaults (`torque.ini.default` is a copy), `config.ini`, `torque.ini`, each `--config-file`, the command line.
 - Settings are case-sensitive. Indented lines continue a value. `#` and `;` begin a comment line, and ` ;` after a value a comment. Write `%%` for a percent sign.
-- Truth values are `True yes 1 on` and `False no 0 off`; sizes may have a unit `k m g t` (powers of 1024); paths are absolute or begin with `~/`.
+- Truth values are `True yes 1 on` and `False no 0 off`; sizes may have a unit `k m g t` (powers of 1024); paths are absolute or begin with `~/`, which is the home folder in settings that are paths only.
 - An unknown setting is an error with file, line and the most similar setting; `pyrotorque check` lists all errors.
 - `pyrotorque --restart` applies changes. A configuration with errors never replaces the running one.
 """

@@ -1,5 +1,6 @@
 """A configuration directory is loaded as typed settings, or all its problems are reported with their places."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from demo.group import REPOSITORY
 from pyrotorque.errors import SettingsError
 from pyrotorque.options import Options
 from pyrotorque.settings import SettingsProblems, digest_of, layout_of, load, packaged_text
+from pyrotorque.settings.handlers import PATHS
 from pyrotorque.settings.schema import (
     CustomSettings,
     ExporterSettings,
@@ -209,6 +212,69 @@ def test_a_users_own_job_gets_its_settings_as_the_earlier_daemons_gave_them(tmp_
     assert isinstance(found, CustomSettings)
     assert found.params == {"days": 30, "really": True, "path": str(Path.home() / "done")}
     assert (found.active, found.timeout, found.memory_max) == (True, 5.0, 200 << 20)
+
+
+_SEND = "[TORQUE]\njob.send.handler = pyrotorque.jobs.notify:Notify\njob.send.url = http://127.0.0.1/\n"
+
+
+@pytest.mark.parametrize("key", ["title", "text", "header.X-Path", "json.path", "priority.JobFailed"])
+def test_a_text_that_begins_like_a_path_stays_as_it_is(tmp_path: Path, key: str) -> None:
+    found = job(configured(tmp_path, f"{_SEND}job.send.{key} = ~/0012345\n"), "send")
+    assert isinstance(found, CustomSettings)
+    assert found.params[key] == "~/0012345"
+
+
+@pytest.mark.parametrize("section", ["ANNOUNCE", "TRAITS_BY_ALIAS"])
+def test_so_does_a_text_of_another_section(tmp_path: Path, section: str) -> None:
+    found = configured(tmp_path, f"[{section}]\na = ~/b\n[TORQUE]\njob.queue.sort_fields = name\n")
+    values = [*found.settings.aliases, *found.settings.traits_by_alias.values()]
+    assert values == ["~/b"]
+
+
+@pytest.mark.parametrize(
+    ("handler", "key"), [(handler, key) for handler, keys in sorted(PATHS.items()) for key in keys]
+)
+def test_a_path_of_a_shipped_job_may_begin_at_home(tmp_path: Path, handler: str, key: str) -> None:
+    text = f"[TORQUE]\njob.send.handler = {handler}\njob.send.schedule = hour=*\njob.send.{key} = ~/a b\n"
+    found = job(configured(tmp_path, text), "send")
+    assert isinstance(found, CustomSettings)
+    assert found.params[key] == str(Path.home() / "a b")
+
+
+def test_each_shipped_job_declares_its_paths() -> None:
+    """Settings of a handler that is not declared are read as those of a user's own class."""
+    named = re.findall(
+        r"pyrotorque\.jobs\.\w+:\w+", "".join(path.read_text() for path in (REPOSITORY / "docs").glob("*.md"))
+    )
+    assert set(named) == PATHS.keys()
+
+
+_PATH_SETTINGS = [
+    "run_dir", "state_dir", "panel.socket", "panel.groups", "fleet.credentials", "fleet.ca", "fleet.certificate",
+    "fleet.key", "fleet.file_sd", "job.treewatch.path", "job.treewatch.below", "job.treewatch.loaded_path",
+    "job.treewatch.failed_path",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", _PATH_SETTINGS)
+def test_a_path_of_the_group_may_begin_at_home(tmp_path: Path, key: str) -> None:
+    (tmp_path / "torque.ini").write_text(f"[TORQUE]\n{key} = ~/x\n")
+    loaded = load(tmp_path, Options())
+    watch = job(loaded, "treewatch")
+    settings = loaded.settings
+    values = [loaded.layout, settings.panel, settings.fleet, watch]
+    assert repr(Path.home() / "x") in repr(values)
+
+
+def test_the_paths_of_a_map_and_of_rtorrents_file_may_begin_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = job(configured(tmp_path, "[TORQUE]\njob.treewatch.path_map = ~/a=/b\n"), "treewatch")
+    assert isinstance(watch, WatchSettings)
+    assert watch.path_map == ((str(Path.home() / "a"), "/b"),)
+    (tmp_path / "my.rc").write_text("network.scgi.open_local = /tmp/one.sock\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert configured(tmp_path, "[TORQUE]\nrtorrent_rc = ~/my.rc\n").settings.rtorrent.url == "scgi:///tmp/one.sock"
 
 
 def test_sizes_are_exact_however_large(tmp_path: Path) -> None:

@@ -35,6 +35,20 @@ TEMPLATES: Final[dict[str, tuple[str, ...]]] = {
     NOTIFY: ("command", "args", "text", "title", "header.", "json."),
 }
 """The settings of shipped custom jobs that are templates; with a final dot, all settings below."""
+_PROGRAM_PATHS: Final = ("command", "args", "cwd")
+_CLEANUP_PATHS: Final = ("below", "quarantine", "others")
+PATHS: Final[dict[str, tuple[str, ...]]] = {
+    "pyrotorque.jobs.action:Action": (),
+    "pyrotorque.jobs.cleanup:Cleanup": _CLEANUP_PATHS,
+    "pyrotorque.jobs.command:Command": _PROGRAM_PATHS,
+    INJECTED: (),
+    "pyrotorque.jobs.itemcommand:ItemCommand": _PROGRAM_PATHS,
+    "pyrotorque.jobs.mover:Mover": ("target", "below"),
+    NOTIFY: _PROGRAM_PATHS,
+    "pyrotorque.jobs.orphans:Orphans": _CLEANUP_PATHS,
+}
+"""The settings of shipped custom jobs in which `~/` at the beginning is the home folder; in those of a user's own class
+it always is."""
 NEEDS_OWNER: Final = (
     *("LoadFailed", "StartFailed", "JobFailed", "JobRecovered", "RTorrentLost", "RTorrentReturned"),
     *("ServiceStateChanged", "DiskLow", "DiskRecovered", "QueueStalled", "QueueResumed"),

@@ -11,6 +11,7 @@ from pyrotorque.settings.handlers import (
     IGNORED,
     NEEDS_OWNER,
     NOTIFY,
+    PATHS,
     PROBLEMS,
     RETIRED,
     Kind,
@@ -22,7 +23,7 @@ from pyrotorque.settings.handlers import (
 from pyrotorque.settings.ini import Entry
 from pyrotorque.settings.problems import Problem, Report
 from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, QueueSettings, WatchSettings
-from pyrotorque.settings.values import coerced, truth, typed
+from pyrotorque.settings.values import at_home, coerced, truth, typed
 from pyrotorque.suggestions import suggestion
 
 # Fields that are not settings: `name` and `handler` come from the keys, the others collect several keys.
@@ -128,9 +129,11 @@ class _JobReader:
             self._add_problem(entry, key, f"unknown setting{self._nearest(key)}")
 
     def _read_param(self, key: str, entry: Entry) -> None:
-        self.params[key] = coerced(entry.value)
-        if str(self.params[key]) != entry.value:
-            self.texts[key] = entry.value
+        is_path = key in PATHS.get(self.values["handler"], (key,))
+        text = at_home(entry.value) if is_path else entry.value
+        self.params[key] = coerced(text)
+        if str(self.params[key]) != text:
+            self.texts[key] = text
 
     def _target(self, key: str) -> str:
         """The current name of `key`; the earlier exporter accepted both `item-stats` and `item_stats`."""

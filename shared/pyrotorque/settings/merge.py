@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pyrotorque.home import home_folder
 from pyrotorque.settings.handlers import kind_of
 from pyrotorque.settings.ini import DEFAULT_SECTION, Entry, Sections, interpolate
 from pyrotorque.settings.problems import Problem, Report
@@ -65,10 +64,5 @@ def _resolved(entries: dict[str, Entry], known: Mapping[str, str], report: Repor
             text = f"%({error.args[0]})s is not a setting of this section; write `%%` for a literal `%`"
             report.problems.append(Problem(entry.file, entry.line, key, text))
             continue
-        resolved[key] = replace(entry, value=_expand_home(value))
+        resolved[key] = replace(entry, value=value)
     return resolved
-
-
-def _expand_home(value: str) -> str:
-    home = home_folder() if value.startswith("~/") else None
-    return str(home / value[2:]) if home is not None else value  # a setting that is a path reports a missing home

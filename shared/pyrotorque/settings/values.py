@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
-from pyrotorque.home import expand_home
+from pyrotorque.home import expand_home, home_folder
 
 TRUE: Final = frozenset(("true", "t", "yes", "y", "1", "+", "on"))
 FALSE: Final = frozenset(("false", "f", "no", "n", "0", "-", "off"))
@@ -60,6 +60,12 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
+def at_home(text: str) -> str:
+    """The text with `~/` at its beginning replaced; what reads it as a path reports a missing home."""
+    home = home_folder() if text.startswith("~/") else None
+    return text if home is None else str(home / text[2:])
+
+
 def folder(text: str) -> Path:
     """An absolute path, with `~` expanded; relative paths are refused."""
     path = expand_home(text.strip())
@@ -103,7 +109,7 @@ def path_map(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    ours, equals, theirs = (part.strip() for part in text.partition("="))
+    ours, equals, theirs = (part.strip() for part in at_home(text.strip()).partition("="))
     if not (equals and ours.startswith("/") and theirs.startswith("/")):
         raise ValueError(f"expected /path/here=/path/of/rtorrent, got {text.strip()!r}")
     return ours.rstrip("/") or "/", theirs.rstrip("/") or "/"
