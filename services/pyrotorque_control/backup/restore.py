@@ -34,7 +34,7 @@ from pyrotorque_control.backup.manifest import (
 )
 from pyrotorque_control.backup.moved_paths import MovedPaths, mentions, moved_attributes, rewrite
 from pyrotorque_control.backup.session_files import lock_holder
-from pyrotorque_control.backup.staged_files import RestoreRequest, StagedFiles, exclusive, new_folders
+from pyrotorque_control.backup.staged_files import RestoreRequest, StagedFiles, exclusive, new_folders, require_own
 from pyrotorque_control.backup.staged_state import prepare_state
 from pyrotorque_control.backup.swap import FolderSwap, carry_out, undo, unfinished
 from pyrotorque_control.exit_codes import EX_TEMPFAIL, EX_USAGE
@@ -71,7 +71,8 @@ def restore(group: Group, request: RestoreRequest, progress: Progress) -> Restor
     config_dir, blocked_by = group.config_dir, list[str]()
     with _noted(blocked_by, request):
         _require_stopped(group)
-    _require_own(config_dir)
+    for folder in (config_dir, group.layout.run_dir, *([request.session] if request.session is not None else [])):
+        require_own(folder)
     with new_folders() as folders:
         staged = StagedFiles(config_dir, request, folders)
         try:
@@ -123,6 +124,9 @@ def _restore_staged(group: Group, staged: StagedFiles, request: RestoreRequest, 
         report.rewritten += _move_session(group, session, moved)
     _find_old_paths(report, config, session, request.moved)
     swaps = _swaps(staged, request, _aside_name(staged, now))
+    if os.geteuid() == 0:
+        for folder in {(swap.folder / name).parent for swap in swaps for name in (*swap.old, *swap.new)}:
+            require_own(folder)
     report.aside = [swap.aside for swap in swaps if swap.old]
     if report.aside and not request.replace:
         folders = ", ".join(printable(str(path.parent)) for path in report.aside)
@@ -230,14 +234,6 @@ def _find_old_paths(report: RestoreReport, config: Path, session: Path | None, m
             moved_attributes(each, MovedPaths(tuple((p, p + b"/") for p in places))) != each for each in data
         ):
             report.mentioned.append(f"rTorrent's session: {counted(count, 'item')}")
-
-
-def _require_own(config_dir: Path) -> None:
-    """The restored files belong to the user that restores them."""
-    with suppress(FileNotFoundError):
-        owner = config_dir.stat().st_uid
-        if owner != os.geteuid():
-            raise CommandError(f"{config_dir} belongs to user {owner}", EX_USAGE, hint="restore it as that user")
 
 
 def _require_free(session: Path, group: Group) -> None:

@@ -19,7 +19,7 @@ from pyrotorque_control.backup.free_space import require_space
 from pyrotorque_control.backup.manifest import CONFIG, SESSION, STAGING, STATE
 from pyrotorque_control.backup.moved_paths import MovedPaths, rewrite
 from pyrotorque_control.backup.swap import require_no_unfinished_restore
-from pyrotorque_control.exit_codes import EX_TEMPFAIL
+from pyrotorque_control.exit_codes import EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError
 
 _SETTINGS_FILES: Final = ("*.ini", "supervisor.conf")
@@ -62,6 +62,18 @@ def new_folders() -> Generator[NewFolders]:
         for path in reversed(folders.made):
             with suppress(OSError):
                 path.rmdir()
+
+
+def require_own(folder: Path) -> None:
+    """The restored files belong to the user that restores them: raises CommandError if others need them.
+
+    A folder that root would create belongs to the user of the one above it.
+    """
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    owner, user = place.stat().st_uid, os.geteuid()
+    if owner != user and (place == folder or user == 0):
+        shown = printable(str(place))
+        raise CommandError(f"{shown} belongs to user {owner}", EX_USAGE, hint="restore it as that user")
 
 
 @contextmanager
@@ -114,6 +126,7 @@ class StagedFiles:
         folder = {CONFIG: self.config_dir, SESSION: self.request.session}.get(area) or self.complete_layout.state_dir
         staging = folder / STAGING
         if staging not in self.used:
+            require_own(folder)
             self.new_folders.make(folder)
             self.locks.enter_context(exclusive(folder))
             require_no_unfinished_restore(folder)

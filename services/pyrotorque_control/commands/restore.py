@@ -51,8 +51,8 @@ def command(
 
     Subscribers of events record a gap. Restore only archives that you made: the configuration contains commands.
 
-    The exit code is 64 if files exist and --replace is missing, 74 if the archive is damaged or something cannot be
-    read or written, 75 if the group or rTorrent runs.
+    The exit code is 64 if files exist and --replace is missing, or a folder belongs to another user, 74 if the archive
+    is damaged or something cannot be read or written, 75 if the group or rTorrent runs.
     """
     if undo_:
         undo_restore(group)

@@ -1,4 +1,4 @@
-"""A backup has the metafiles of the fleet, and a restore to another home leaves items tied to them."""
+"""A restore to another home: items stay tied to the metafiles of the fleet, and no user loses access to files."""
 
 import os
 from contextlib import closing
@@ -21,7 +21,8 @@ from pyrotorque_control.backup.restore import restore
 from pyrotorque_control.backup.session_files import SessionSource
 from pyrotorque_control.backup.staged_files import RestoreRequest
 from pyrotorque_control.backup.staged_state import MIGRATIONS
-from pyrotorque_control.group import Group
+from pyrotorque_control.exit_codes import EX_USAGE
+from pyrotorque_control.group import CommandError, Group
 
 HASH = "A" * 40
 CONTENT = b"d4:infode"
@@ -175,3 +176,44 @@ def test_only_complete_metafiles_of_the_fleet_are_in_a_backup(tmp_path: Path) ->
     assert sorted(line.partition(": ")[2].split(" ")[0:3] for line in contents.left_out) == [
         ["a", "link,", "where"], ["a", "link,", "where"], ["it", "is", "larger"], ["its", "name", "is"],
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives folders to another user")
+@pytest.mark.parametrize("place", ["config", "session", "config/run", "config/state", "outside", "missing/outside"])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_root_restores_nothing_into_a_folder_of_another_user(
+    tmp_path: Path, old: Home, place: str, dry_run: bool
+) -> None:
+    """The user of that folder could not read what root has written there."""
+    if "outside" in place:
+        folder = tmp_path / "new" / place
+        (old.config / "torque.ini").write_text(f"[TORQUE]\nstate_dir = {folder}\n")
+        backup_layout = Layout.below(old.config, state_dir=old.layout.state_dir)
+        archive = tmp_path / "one.tar.gz"
+        make_backup(backup_layout, archive, SessionSource(old.session), lambda _: None)
+    else:
+        backup(old, archive := tmp_path / "one.tar.gz")
+    new = home_at(tmp_path / "new")
+    (new.config / "run").mkdir()
+    theirs = new.config.parent / place.partition("/outside")[0]
+    theirs.mkdir(exist_ok=True)
+    os.chown(theirs, 12345, 12345)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(CommandError, match=f"{theirs} belongs to user 12345") as error:
+        restored(new, archive, dry_run=dry_run)
+    assert error.value.exit_code == EX_USAGE
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives folders to another user")
+def test_nor_through_a_link_in_its_own(tmp_path: Path, old: Home) -> None:
+    put(old.config / "templates" / "x.txt")
+    backup(old, archive := tmp_path / "one.tar.gz")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 12345, 12345)
+    new = home_at(tmp_path / "new")
+    (new.config / "templates").symlink_to(theirs)
+    with pytest.raises(CommandError, match="belongs to user 12345"):
+        restored(new, archive)
+    assert list(theirs.iterdir()) == []
