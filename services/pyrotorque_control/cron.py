@@ -97,10 +97,12 @@ def with_output_in_log(layout: "Layout", act: Callable[[], int]) -> int:
 
 
 def _owners_log(home: Path) -> BinaryIO:
+    from pyrotorque.linux.foreign_links import open_file
+
     folder = home / "log"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return (folder / "torque.log").open("ab")
+        return open(open_file(folder / "torque.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
     except OSError:
         return Path(os.devnull).open("ab")
 

@@ -14,6 +14,7 @@ from typing import BinaryIO, Literal, TextIO, TypeAlias
 
 from pyrotorque.configuration import Configuration
 from pyrotorque.layout import ALL_SERVICES, Layout
+from pyrotorque.linux.foreign_links import open_file
 from pyrotorque.linux.processes import parent_death_signal
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.supervisord import launch
@@ -127,7 +128,7 @@ class LogTail:
 
     def _opened(self) -> BinaryIO | None:
         try:
-            return self._path.open("rb")
+            return open(open_file(self._path, os.O_RDONLY), "rb")
         except OSError:
             return None
 

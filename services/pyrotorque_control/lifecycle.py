@@ -14,6 +14,7 @@ from pyrotorque.configuration import Configuration
 from pyrotorque.errors import LayoutError, StateError
 from pyrotorque.group_lock import reads_file
 from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.linux.foreign_links import foreign_link
 from pyrotorque.linux.processes import ProcessIdentity
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options, read_options, write_atomically, write_options
@@ -255,7 +256,7 @@ def update_generated_files(config_dir: Path) -> None:
 def _update(path: Path, text: str) -> None:
     content = text.encode("utf-8", "surrogateescape")
     try:
-        if not path.exists() or path.read_bytes() != content:
+        if not foreign_link(path.parent) and (not path.exists() or path.read_bytes() != content):
             write_atomically(path, content)
     except (OSError, StateError):
         return

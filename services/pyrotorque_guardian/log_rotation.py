@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pyrotorque.linux.foreign_links import foreign_link
+
 SHARED_MAX = 4 << 20
 SHARED_BACKUPS = 2
 
@@ -18,6 +20,8 @@ def rotate(paths: Sequence[Path], *, maximum: int = SHARED_MAX, backups: int = S
 
 
 def _rotate_one(path: Path, maximum: int, backups: int) -> bool:
+    if foreign_link(path):
+        return False
     try:
         if path.stat().st_size <= maximum:
             return False

@@ -4,12 +4,14 @@ It is in the configuration directory. Where `run_dir` is elsewhere, a guard file
 it permits a start, too, and removing either of the two stops the group.
 """
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from pyrotorque.layout import Layout
+from pyrotorque.linux.foreign_links import open_file
 from pyrotorque.linux.missing import is_missing
 
 
@@ -74,4 +76,4 @@ def _missing_beside(path: Path, run_files: tuple[Path, ...]) -> bool:
 
 def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
+    os.close(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyrotorque.errors import LayoutError
+from pyrotorque.linux.foreign_links import foreign_link
 
 SERVICES = ("scheduler", "watcher", "exporter", "guardian")
 """The services of each group."""
@@ -100,7 +101,8 @@ class Layout:
     def prepare(self) -> None:
         """Create the private folders (0700) and check that the kernel allows the socket paths.
 
-        Raises LayoutError when a folder cannot be created, belongs to another user, or a socket path is too long.
+        Raises LayoutError when a folder cannot be created, belongs to another user, or a socket path is too long, and
+        when root would write a log through a link of another user.
         """
         # supervisord binds a temporary name first: the socket's, a dot and its pid.
         longest = f"{self.supervisor_socket}.4194304"
@@ -112,6 +114,9 @@ class Layout:
             )
         for folder in (self.run_dir, self.state_dir):
             _make_private(folder)
+        for path in (self.log_dir, *self.log_files):
+            if link := foreign_link(path):
+                raise LayoutError(f"{link} is a link of another user, where root would write a log: remove it")
         self.create_log_dir()
 
     def create_log_dir(self) -> bool:
@@ -124,14 +129,19 @@ class Layout:
             raise LayoutError(f"cannot create the log folder {self.log_dir}: {_reason(error)}") from error
         return True
 
+    @property
+    def log_files(self) -> list[Path]:
+        """The logs that supervisord and the services open."""
+        names = ("torque", "supervisord", "supervisord.stderr", "guardian.stderr", *ALL_SERVICES)
+        return [self.log_dir / f"{name}.log" for name in names]
+
     def obstructed(self) -> Iterator[str]:
         """A sentence for each folder or file of the group whose name something of another kind has."""
         for folder in (self.run_dir, self.state_dir, self.log_dir):
             if folder.exists() and not folder.is_dir():
                 yield f"{folder} is a file where the group needs a folder: rename or remove it"
-        logs = [self.log_dir / f"{name}.log" for name in ("torque", "supervisord", *ALL_SERVICES)]
         state = (self.group_lock, self.options_file, *map(self.database, ALL_SERVICES))
-        for path in (*logs, *state):
+        for path in (*self.log_files, *state):
             if path.is_dir():
                 yield f"{path} is a folder where the group needs a file: rename or remove it"
         for path in state:

@@ -12,6 +12,7 @@ from pyrotorque.events import ProblemEnded, ProblemReported
 from pyrotorque.humanize import date_time
 from pyrotorque.interpreter import use_utf8
 from pyrotorque.layout import Layout
+from pyrotorque.linux.foreign_links import open_file
 from pyrotorque.owner_events import BurstFolding, OwnerEvent, OwnerLine, problem_events
 from pyrotorque.text import encode_json, printable
 
@@ -57,7 +58,7 @@ class AppendedFile(io.TextIOBase):
         self._path = path
 
     def write(self, text: str, /) -> int:
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = open_file(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             os.write(fd, text.encode("utf-8", "backslashreplace"))
         finally:

@@ -17,6 +17,7 @@ from pyrotorque.foreign_errors import summary
 from pyrotorque.group_lock import holder_command, is_group_process, open_lock, read_identity
 from pyrotorque.interpreter import SERVICE_FLAGS, module_command
 from pyrotorque.layout import Layout
+from pyrotorque.linux.foreign_links import open_file
 from pyrotorque.linux.processes import ProcessIdentity, running_process
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options
@@ -66,7 +67,7 @@ def start(
             guard_file = active_guard_file(layout, options)
             conf = write_programs(layout, options, guard_file=guard_file, optional=optional)
             command = _command(conf, "-n", "-s")
-            with errors.open("wb") as output:
+            with open(open_file(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), "wb") as output:
                 done = subprocess.run(
                     holder_command(lock, layout, command, background=True),
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=output, pass_fds=(lock,),
