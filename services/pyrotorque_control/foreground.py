@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO, TypeAlias
@@ -36,11 +36,15 @@ _PRIORITIES = {"CRIT": 2, "ERROR": 3, "WARN": 4, "INFO": 6, "DEBUG": 7}
 _COLOURS = ("36", "32", "35", "33", "34")
 
 
-def run(configuration: Configuration, directory: str = "") -> int:
-    """Run supervisord until it exits; Ctrl-C, TERM and HUP stop it, HUP unless it is ignored (nohup)."""
+def run(configuration: Configuration, directory: str, *, store: Callable[[], None]) -> int:
+    """Run supervisord until it exits; Ctrl-C, TERM and HUP stop it, HUP unless it is ignored (nohup).
+
+    `store` writes what the services read, once no other group can run.
+    """
     layout = configuration.layout
     tails = {name: LogTail(path) for name, path in logs(layout).items()}
-    start = launch.foreground_start(layout, configuration.options, configuration.settings.optional_services)
+    optional = configuration.settings.optional_services
+    start = launch.foreground_start(layout, configuration.options, optional, store=store)
     with (
         subprocess.Popen(
             start.command,

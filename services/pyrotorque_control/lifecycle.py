@@ -74,7 +74,7 @@ def run_in_foreground(group: Group) -> int:
         raise CommandError(f"already running, pid {found.pid}", EX_TEMPFAIL, hint="`pyrotorque --stop` stops it")
     prepared = prepare_supervisord(group)
     print_first_login_later(group, prepared.services)
-    return run(prepared.configuration, prepared.directory)
+    return run(prepared.configuration, prepared.directory, store=prepared.store)
 
 
 def restart(group: Group, *, quiet: bool = False) -> int:
@@ -94,6 +94,8 @@ def restart(group: Group, *, quiet: bool = False) -> int:
     )
     keep_guard(group.layout, options)
     prepared = prepare_supervisord(Group(group.config_dir, options), found.pid)
+    if prepared.layout != group.layout:
+        launch.require_free(prepared.layout, found)
 
     def report(_pid: int) -> None:
         if not quiet:
@@ -157,6 +159,7 @@ def _launch(prepared: "PreparedStart", *, verify: bool, report: Callable[[int], 
             prepared.options,
             directory=prepared.directory,
             optional=prepared.optional_services,
+            store=prepared.store,
             verify=verified,
         )
         report(pid)
@@ -166,7 +169,7 @@ def _restart_programs(prepared: "PreparedStart", supervisord: ProcessIdentity, b
     """Restart the programs of a supervisord that can be reached; those that answer go on when another one does not."""
     require_memory()
     answers = ServiceAnswers(prepared.layout, prepared.services)
-    restart_services(prepared.layout, prepared.options, prepared.optional_services)
+    restart_services(prepared.layout, prepared.options, prepared.optional_services, store=prepared.store)
     try:
         _print_lines(answers.wait(supervisord, before))
     except CommandError as error:
@@ -201,6 +204,10 @@ class PreparedStart:
         """All services that this configuration has."""
         return (*SERVICES, *self.optional_services)
 
+    def store(self) -> None:
+        """Give configuration and options to the services: only while the group is ours, by its lock or as a restart."""
+        store(self.configuration)
+
 
 def prepare_supervisord(group: Group, supervisord: int = 0) -> PreparedStart:
     """As `prepare`; also checks the files that supervisord reads. `supervisord` is the pid of the running one."""
@@ -208,33 +215,40 @@ def prepare_supervisord(group: Group, supervisord: int = 0) -> PreparedStart:
     report = Report()
     directory = check_conf(layout_of(group.config_dir), group.options, report, supervisord=supervisord)
     try:
-        configuration = prepare(group, allowed=not report.problems)
+        found = configuration.read(group.config_dir, group.options)
     except SettingsProblems as error:
         raise SettingsProblems((*error.problems, *report.problems)) from None
     report.raise_if_any()
+    _make_folders(found)
     _print_warnings(report.warnings)
-    return PreparedStart(configuration, directory)
+    return PreparedStart(found, directory)
 
 
-def prepare(group: Group, *, allowed: bool = True) -> Configuration:
-    """Check the configuration, store it for the services together with the options of this command line, and return it.
+def prepare(group: Group) -> Configuration:
+    """The configuration for the options of this command line; it is checked, and only folders are created.
 
-    Raises SettingsProblems and changes nothing when it is wrong, and changes nothing unless `allowed`.
+    Raises SettingsProblems when it is wrong.
     """
     require_no_unfinished_restore(group.config_dir)
     found = configuration.read(group.config_dir, group.options)
-    if not allowed:
-        return found
+    _make_folders(found)
+    return found
+
+
+def _make_folders(found: Configuration) -> None:
     _print_warnings(found.warnings)
     if os.geteuid() == 0:
         click.echo("pyrotorque: warning: running as root; run it as the user that rTorrent runs as", err=True)
     found.layout.prepare()
     for obstruction in found.layout.obstructed():
         raise LayoutError(printable(obstruction))
-    write_options(found.layout, msgspec.structs.replace(group.options, log_format=found.settings.log_format))
-    configuration.adopt(found)
-    update_generated_files(group.config_dir)
-    return found
+
+
+def store(checked: Configuration) -> None:
+    """Store a configuration that was checked for the services, together with the options of this command line."""
+    write_options(checked.layout, msgspec.structs.replace(checked.options, log_format=checked.settings.log_format))
+    configuration.adopt(checked)
+    update_generated_files(checked.layout.config_dir)
 
 
 def _print_warnings(warnings: Iterable[Problem]) -> None:

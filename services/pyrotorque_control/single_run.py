@@ -1,5 +1,6 @@
 """`--run-once JOB`: runs one job now, in the running scheduler, or in this process when the group does not run."""
 
+import os
 import signal
 import threading
 import time
@@ -19,10 +20,11 @@ from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.settings.handlers import INJECTED
 from pyrotorque.settings.schema import CustomSettings, QueueSettings, StatsSettings
 from pyrotorque.suggestions import suggestion
+from pyrotorque.supervisord.launch import hold
 from pyrotorque_control.client import actor_of
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
-from pyrotorque_control.lifecycle import prepare
+from pyrotorque_control.lifecycle import prepare, store
 
 _RUNNABLE: Final = (QueueSettings, StatsSettings)
 # The job runs on request only, never by its schedule.
@@ -38,6 +40,12 @@ def run_once(group: Group, name: str) -> int:
         click.echo(run_job(actor_of(group, job_may_run=True), name, _RUN_TIMEOUT).text)
         return EX_OK
     configuration = prepare(group)
+    # Another group may run in another container, or be started meanwhile: what its services read is not replaced.
+    lock = hold(configuration.layout)
+    try:
+        store(configuration)
+    finally:
+        os.close(lock)
     job = next((job for job in configuration.settings.jobs if job.name == name), None)
     if isinstance(job, CustomSettings):
         answer = _run_custom(configuration, job)

@@ -3,16 +3,19 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pyrotorque.errors import AlreadyRunning
 from pyrotorque.group_lock import GroupIdentity, open_lock, read_identity, running_group, write_identity
 from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import boot_id, running_process
-from tests.waiting import eventually
+from pyrotorque.supervisord import launch
+from tests.waiting import bound, eventually
 
 
 def process(*words: str) -> subprocess.Popen[bytes]:
@@ -153,3 +156,19 @@ def test_a_pipe_at_the_place_of_the_lock_is_not_waited_for(layout: Layout) -> No
     os.mkfifo(layout.group_lock)
     assert read_identity(layout.group_lock) is None
     assert running_group(layout.group_lock, layout.config_dir, layout.pid_file) is None
+
+
+def test_a_start_waits_for_a_short_use_of_the_lock(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--run-once` stores the configuration meanwhile: a start is not refused because of it."""
+    monkeypatch.setattr(launch, "_LOCK_TIMEOUT", bound(60))
+    release = threading.Timer(0.2, os.close, [launch.hold(layout)])
+    release.start()
+    os.close(launch.hold(layout))
+    release.join()
+
+
+def test_a_lock_that_is_not_released_refuses_a_start(layout: Layout) -> None:
+    held = launch.hold(layout)
+    with pytest.raises(AlreadyRunning, match="another process is starting the group"):
+        launch.hold(layout)
+    os.close(held)

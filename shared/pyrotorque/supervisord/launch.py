@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError
+from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError, StateError
 from pyrotorque.foreign_errors import summary
 from pyrotorque.group_lock import holder_command, is_group_process, open_lock, read_identity
 from pyrotorque.interpreter import SERVICE_FLAGS, module_command
@@ -31,6 +31,8 @@ from pyrotorque.text import printable
 _START_TIMEOUT = 15.0  # seconds
 _POLL_INTERVAL = 0.02  # seconds
 _UNDO_TIMEOUT = 10.0  # seconds
+# `--run-once` holds the lock that long at most, and a start until it has named its process.
+_LOCK_TIMEOUT = 1.0  # seconds
 
 
 class ForegroundStart(NamedTuple):
@@ -45,22 +47,28 @@ def _accept(_started: ProcessIdentity) -> None:
     """The group has started as soon as its supervisord answers."""
 
 
+def _nothing() -> None:
+    """The services have what they need already."""
+
+
 def start(
     layout: Layout,
     options: Options,
     *,
     directory: str = "",
     optional: Collection[str] = (),
+    store: Callable[[], None] = _nothing,
     verify: Callable[[ProcessIdentity], None] = _accept,
 ) -> int:
     """Start the group in the background, with these optional services.
 
-    Returns supervisord's pid once it answers and `verify` has returned.
+    `store` writes what the services read: it is called only once no other group can run with these folders. Returns
+    supervisord's pid once it answers and `verify` has returned.
 
     Raises AlreadyRunning, PyrotorqueError with the last line of supervisord's output, or what `verify` raises; then and
     when it is interrupted (Ctrl-C, TERM, HUP), nothing is left of the group.
     """
-    lock = _begin(layout)
+    lock = _begin(layout, store)
     errors = layout.log_dir / "supervisord.stderr.log"
     with _undone_on_failure(layout, Path(options.pid_file) if options.pid_file else layout.pid_file):
         try:
@@ -84,9 +92,11 @@ def start(
         return found.pid
 
 
-def foreground_start(layout: Layout, options: Options, optional: Collection[str] = ()) -> ForegroundStart:
-    """A start of supervisord that stays in the foreground; the caller closes the lock after it."""
-    lock = _begin(layout)
+def foreground_start(
+    layout: Layout, options: Options, optional: Collection[str] = (), *, store: Callable[[], None] = _nothing
+) -> ForegroundStart:
+    """A start of supervisord that stays in the foreground (see `start`); the caller closes the lock after it."""
+    lock = _begin(layout, store)
     try:
         command = _command(write_programs(layout, options, guard_file=None, optional=optional), "-n")
     except BaseException:
@@ -95,22 +105,64 @@ def foreground_start(layout: Layout, options: Options, optional: Collection[str]
     return ForegroundStart(holder_command(lock, layout, command, background=False), environment_of_supervisord(), lock)
 
 
-def _begin(layout: Layout) -> int:
-    """Hold the group's lock; raises AlreadyRunning, or LayoutError when its sockets would not work."""
-    layout.prepare()
-    if problem := socket_problem(layout.run_dir):
-        raise LayoutError(problem)
-    try:
-        lock = open_lock(layout.group_lock)
-    except OSError as error:
-        raise LayoutError(f"cannot lock {layout.group_lock}: {error.strerror}") from error
-    if lock is None:
-        raise AlreadyRunning(_holder(layout))
+def hold(layout: Layout) -> int:
+    """Hold the group's lock: no other group runs with these folders, or can start. Close it to let go.
+
+    Raises AlreadyRunning, or StateError if it cannot be written.
+    """
+    deadline = time.monotonic() + _LOCK_TIMEOUT
+    while (lock := _opened_lock(layout)) is None:
+        found = read_identity(layout.group_lock)
+        if time.monotonic() > deadline or (found is not None and found.process.is_running()):
+            raise AlreadyRunning(_holder(layout))
+        time.sleep(_POLL_INTERVAL)
     if Supervisord(layout.supervisor_socket).listens():
         os.close(lock)
         raise AlreadyRunning(_listener(layout))
+    return lock
+
+
+def require_free(layout: Layout, running: ProcessIdentity) -> None:
+    """Before `running` is ended to start its group with these other folders: raise what that start would raise."""
+    layout.prepare()
+    if (lock := _opened_lock(layout)) is not None:
+        os.close(lock)
+    elif (found := read_identity(layout.group_lock)) is None or found.process != running:
+        raise AlreadyRunning(_holder(layout))
+    supervisord = Supervisord(layout.supervisor_socket, timeout=2.0)
+    if supervisord.listens() and not _is_of(supervisord, running):
+        raise AlreadyRunning(_listener(layout))
+    if problem := socket_problem(layout.run_dir):
+        raise LayoutError(problem)
+
+
+def _is_of(supervisord: Supervisord, running: ProcessIdentity) -> bool:
+    try:
+        return supervisord.pid() == running.pid
+    except SupervisordError:
+        return False
+
+
+def _begin(layout: Layout, store: Callable[[], None]) -> int:
+    """Hold the group's lock, and `store`; raises also LayoutError when its sockets would not work."""
+    layout.prepare()
+    lock = hold(layout)
+    try:
+        store()
+        if problem := socket_problem(layout.run_dir):
+            raise LayoutError(problem)
+    except BaseException:
+        os.close(lock)
+        raise
     os.ftruncate(lock, 0)  # from now on it names what this start begins
     return lock
+
+
+def _opened_lock(layout: Layout) -> int | None:
+    try:
+        return open_lock(layout.group_lock)
+    except OSError as error:
+        raise StateError(f"cannot lock {layout.group_lock}: {error.strerror}") from error
 
 
 def _holder(layout: Layout) -> str:

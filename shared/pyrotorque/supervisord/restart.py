@@ -1,6 +1,6 @@
 """Restarts the services of a running group, which stays guarded as it was."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pyrotorque.errors import GuardRemoved
@@ -12,10 +12,16 @@ from pyrotorque.supervisord.config import GUARD_FILE_OPTION, active_guard_file, 
 from pyrotorque.text import printable
 
 
-def restart_services(layout: Layout, options: Options, optional: Collection[str] = ()) -> None:
-    """Restart all services in the same supervisord with a new process table, guarded as it was. Raises GuardRemoved."""
+def restart_services(
+    layout: Layout, options: Options, optional: Collection[str] = (), *, store: Callable[[], None]
+) -> None:
+    """Restart all services in the same supervisord with a new process table, guarded as it was. Raises GuardRemoved.
+
+    `store` writes what the services read, once nothing refuses the restart any more.
+    """
     guarded = _is_guarded(layout, options)
     keep_guard(layout, options)
+    store()
     guard_file = active_guard_file(layout, options) if guarded else None
     write_programs(layout, options, guard_file=guard_file, optional=optional)
     Supervisord(layout.supervisor_socket).restart()
