@@ -14,7 +14,6 @@ from supervisor.options import ClientOptions
 
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.linux.files import read_text_file
-from pyrotorque.options import read_options
 from pyrotorque.supervisord.config import control_file
 from pyrotorque_control.exit_codes import EX_CONFIG
 from pyrotorque_control.group import Group
@@ -71,7 +70,7 @@ class _CheckedCommands(supervisorctl.DefaultControllerPlugin):  # type: ignore[m
         running = self.group.running()
         layout = self.group.layout
         try:
-            require_conf(layout, read_options(layout), supervisord=running.pid if running else 0)
+            require_conf(layout, supervisord=running.pid if running else 0)
         except PyrotorqueError as error:
             print_error(str(error))
             self.ctl.exitstatus = EX_CONFIG

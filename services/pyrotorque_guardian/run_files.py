@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from pyrotorque import logs
 from pyrotorque.errors import LayoutError, PyrotorqueError
 from pyrotorque.guard_file import GuardFiles, GuardState
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.linux.missing import is_missing
-from pyrotorque.options import read_options, write_atomically
-from pyrotorque.supervisord.config import programs_file, programs_text, table_services
+from pyrotorque.options import Options, read_options, write_atomically
+from pyrotorque.supervisord.config import programs_file, programs_text, started_services
+from pyrotorque.supervisord.seal import damage
 from pyrotorque.supervisord.validation import CheckInterrupted
 
 log = logging.getLogger(__name__)
@@ -51,15 +54,15 @@ class RunFiles:
         for path in (layout.options_file, layout.earlier_options_file, programs_file(layout), layout.group_lock):
             with suppress(OSError):
                 contents[path] = path.read_bytes()
-        # Swept before this guardian was started.
-        if (path := programs_file(layout)) not in contents:
-            from pyrotorque.stored_configuration import last_good
-
-            settings = last_good(layout)
-            optional = settings.optional_services if settings else ()
-            contents[path] = programs_text(layout, options, guard_file=guard_file, optional=optional).encode()
+        # Swept, or damaged, before this guardian was started.
+        services = started_services(layout)
+        if _is_damaged(path := programs_file(layout), contents.get(path, b"")):
+            contents[path] = programs_text(layout, options, guard_file=guard_file, optional=services).encode()
+        for path in (layout.options_file, layout.earlier_options_file):
+            if path in contents and _is_damaged(path, contents[path]):
+                contents[path] = msgspec.json.encode(options)
         guard = GuardFiles.of(layout, guard_file) if guard_file else None
-        return cls(layout, guard, contents, table_services(layout.config_dir), _device(layout.state_dir))
+        return cls(layout, guard, contents, services, _device(layout.state_dir))
 
     def state(self, now: float) -> GuardState:
         """REMOVED stops the group, SWEPT must be restored; each is reported once it has lasted."""
@@ -99,16 +102,37 @@ class RunFiles:
         if self.guard is not None:
             self.guard.restore()
         for path, content in self.contents.items():
-            if is_missing(path):
+            if is_missing(path) or self._lost(path):
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_atomically(path, content)
+
+    def _lost(self, path: Path) -> bool:
+        """Whether the file was emptied or cut off. One that a restart has written since is whole, and stays."""
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return False
+        return content != self.contents[path] and _is_damaged(path, content)
 
     def _found(self) -> GuardState:
         run_files = (*self.contents, self.layout.supervisor_socket)
         if self.guard is not None and (state := self.guard.state(run_files)) is not GuardState.KEPT:
             return state
-        complete = not any(map(is_missing, run_files)) and not self.lost_databases()
+        complete = not any(map(is_missing, run_files)) and not any(map(self._lost, self.contents))
+        complete = complete and not self.lost_databases()
         return GuardState.KEPT if complete else GuardState.SWEPT
+
+
+def _is_damaged(path: Path, content: bytes) -> bool:
+    """Whether this is not what pyrotorque writes into its process table, or into its options; else False."""
+    if path.name == "programs.conf":
+        return bool(damage(content.decode("utf-8", "replace")))
+    if path.name == "options.json":
+        try:
+            msgspec.json.decode(content, type=Options)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return True
+    return False
 
 
 def _device(folder: Path) -> int | None:
@@ -144,11 +168,11 @@ class Restorer:
                 self._log("supervisor.sock was removed: restarting the services to open it again")
                 self.restart()
             else:
-                self._log("files of the running group were removed; they were restored")
+                self._log("files of the running group were removed or damaged; they were restored")
         except CheckInterrupted:
             pass  # supervisord ends its programs now; the guardian tries again if it still runs
         except (PyrotorqueError, OSError) as error:
-            self._log(f"files of the running group were removed and cannot be restored: {error}")
+            self._log(f"files of the running group were removed or damaged and cannot be restored: {error}")
 
     def _log(self, text: str) -> None:
         if text != self._logged:

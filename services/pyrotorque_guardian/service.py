@@ -17,7 +17,6 @@ from pyrotorque.errors import LayoutError
 from pyrotorque.events import Heartbeat
 from pyrotorque.guard_file import GuardState
 from pyrotorque.layout import Layout
-from pyrotorque.options import read_options
 from pyrotorque.port_reservation import PortReservation
 from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.service.own_name import require_own_name
@@ -179,7 +178,7 @@ def guard(layout: Layout, guard_file: Path | None, log_file: Path) -> None:
             supervisord = Supervisord(layout.supervisor_socket, timeout=_SUPERVISORD_WITHIN)
             restorer = Restorer(
                 files,
-                check=lambda: require_conf(layout, read_options(layout), supervisord=parent),
+                check=lambda: require_conf(layout, supervisord=parent),
                 restart=lambda: send(signal.SIGHUP),
             )
             shared_logs = (layout.log_dir / logs.OWNERS_LOG, log_file)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -234,6 +235,40 @@ def test_the_interactive_shell_refuses_what_would_end_supervisord(group: Group, 
     assert ended.stdout.count("RUNNING") >= 8, "at the beginning and at the end"
     assert group.supervisord_pid() == supervisord
     assert group.command("--status").returncode == 0
+
+
+@pytest.mark.parametrize("kept", [0, 700, -2], ids=["emptied", "cut off", "its last byte lost"])
+def test_a_damaged_process_table_is_never_read_and_is_put_back(group: Group, kept: int) -> None:
+    eventually(group.running, 60)
+    table, supervisord, guardian = (
+        group.config_dir / "run/programs.conf",
+        group.supervisord_pid(),
+        group.pid("guardian"),
+    )
+    whole = table.read_bytes()
+    os.kill(guardian, signal.SIGSTOP)  # it puts the table back
+    try:
+        table.write_bytes(whole[:kept])
+        for words in (("ctl", "reload"), ("ctl", "update"), ("ctl", "reread")):
+            refused = group.command(*words)
+            assert refused.returncode == 78, words
+            assert f"{table} " in refused.stderr
+            assert "pyrotorque --restart" in refused.stderr
+        table.unlink()
+        assert group.command("ctl", "reload").returncode == 78
+        table.write_bytes(whole[:kept])
+    finally:
+        os.kill(guardian, signal.SIGCONT)
+    eventually(lambda: table.read_bytes() == whole, 60)
+    assert group.supervisord_pid() == supervisord
+    assert group.running()
+
+
+def test_a_restart_with_a_damaged_process_table_stays_guarded(group: Group) -> None:
+    table = group.config_dir / "run/programs.conf"
+    table.write_bytes(b"")
+    assert group.command("--restart").returncode == 0
+    assert "--guard-file" in table.read_text()
 
 
 def test_a_restart_reads_another_file_than_the_start_did(group: Group, conf: Path) -> None:

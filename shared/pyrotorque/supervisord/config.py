@@ -13,6 +13,7 @@ from pyrotorque.layout import ALL_SERVICES, OPTIONAL_SERVICES, SERVICES, Layout
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.linux.processes import current_umask
 from pyrotorque.options import Options, write_atomically
+from pyrotorque.supervisord import seal
 from pyrotorque.text import printable
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -120,14 +121,43 @@ def written_layout(config_dir: Path) -> Layout | None:
     return Layout.below(home, run_dir=folders["run"], state_dir=folders["state"])
 
 
+def read_table(layout: Layout) -> str:
+    """The process table as supervisord would read it. Raises LayoutError when it is not as it was written."""
+    path = programs_file(layout)
+    try:
+        table = read_text_file(path).decode("utf-8", "replace")
+        why = seal.damage(table)
+    except OSError as error:
+        table, why = "", f"cannot be read: {error.strerror}"
+    if why:
+        raise LayoutError(f"{path} {why}", hint="`pyrotorque --restart` writes it again")
+    return table
+
+
+def started_services(layout: Layout) -> tuple[str, ...]:
+    """The services with which the group was started last; without its process table, those of its configuration."""
+    try:
+        return services_in(read_table(layout))
+    except LayoutError:
+        from pyrotorque.stored_configuration import last_good
+
+        settings = last_good(layout)
+        return (*SERVICES, *(settings.optional_services if settings else ()))
+
+
+def services_in(table: str) -> tuple[str, ...]:
+    """The services of a process table, with those of each group."""
+    programs = set(_PROGRAM.findall(table))
+    return tuple(name for name in ALL_SERVICES if name in SERVICES or name in programs)
+
+
 def table_services(config_dir: Path) -> tuple[str, ...]:
     """The services of the process table with which the group was started last; those of each group if there is none."""
     try:
         table = programs_file(Layout.below(config_dir)).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return SERVICES
-    programs = set(_PROGRAM.findall(table))
-    return tuple(name for name in ALL_SERVICES if name in SERVICES or name in programs)
+    return services_in(table)
 
 
 def stub_file(layout: Layout) -> Path:
@@ -156,6 +186,12 @@ def programs_text(
     Raises LayoutError when supervisord could not read it.
     """
     values = placeholder_values(layout, options, python=sys.executable, umask=current_umask(), guard_file=guard_file)
+    require_include(layout)
+    return seal.sealed(filled(with_services(packaged(), optional), values))
+
+
+def require_include(layout: Layout) -> None:
+    """Raises LayoutError when the user's own supervisor.conf would not read the process table."""
     own = stub_file(layout)
     if own.exists():
         if any(char in str(layout.config_dir) for char in "*?["):
@@ -171,7 +207,6 @@ def programs_text(
             raise LayoutError(
                 f"{own} does not include run/programs.conf", hint="add `[include]` with `files = run/programs.conf`"
             )
-    return filled(with_services(packaged(), optional), values)
 
 
 def write_programs(

@@ -3,12 +3,18 @@
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from pyrotorque.errors import GuardRemoved
+from pyrotorque.errors import GuardRemoved, LayoutError
 from pyrotorque.guard_file import GuardFiles, GuardState, permits_start
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
 from pyrotorque.supervisord.client import Supervisord
-from pyrotorque.supervisord.config import GUARD_FILE_OPTION, active_guard_file, programs_file, write_programs
+from pyrotorque.supervisord.config import (
+    GUARD_FILE_OPTION,
+    active_guard_file,
+    programs_file,
+    read_table,
+    write_programs,
+)
 from pyrotorque.text import printable
 
 
@@ -48,8 +54,8 @@ def keep_guard(layout: Layout, options: Options) -> None:
 
 
 def _is_guarded(layout: Layout, options: Options) -> bool:
-    """Whether the running group was started with a guard file; without a process table, as any in the background."""
+    """Whether the running group was started with a guard file; without its process table, as any in the background."""
     try:
-        return GUARD_FILE_OPTION in programs_file(layout).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:  # swept, and not restored yet
+        return GUARD_FILE_OPTION in read_table(layout)
+    except LayoutError:  # swept or damaged, and not restored yet
         return not options.foreground

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyrotorque.foreign_errors import summary
-from pyrotorque.layout import ALL_SERVICES
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.supervisord.service_programs import SupervisedProgram, check_programs
 
@@ -36,7 +35,16 @@ class ConfTrial:
     intended.
     """
 
-    def __init__(self, conf: str, programs: str, table: str, folders: Sequence[str], supervisord: int) -> None:
+    def __init__(
+        self,
+        conf: str,
+        programs: str,
+        table: str,
+        services: Sequence[str],
+        folders: Sequence[str],
+        supervisord: int,
+    ) -> None:
+        self._services = services
         self._conf, self._programs, self._table, self._supervisord = conf, programs, table, supervisord
         self._folders = frozenset(map(os.path.normpath, folders))
         self.problems: list[Found] = []
@@ -140,7 +148,7 @@ class ConfTrial:
             for process in group.process_configs
         ]
         groups = [group.name for group in options.process_group_configs]
-        faults = check_programs(programs, groups, ALL_SERVICES, os.path.dirname(os.path.dirname(self._programs)))
+        faults = check_programs(programs, groups, self._services, os.path.dirname(os.path.dirname(self._programs)))
         for found, into in (
             (faults.problems, self.problems),
             (faults.failing, self.failing),

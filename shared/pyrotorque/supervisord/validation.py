@@ -19,7 +19,15 @@ from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import OPTIONAL_SERVICES, Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
-from pyrotorque.supervisord.config import control_file, programs_file, programs_text, stub_file
+from pyrotorque.supervisord.config import (
+    control_file,
+    programs_file,
+    programs_text,
+    read_table,
+    require_include,
+    services_in,
+    stub_file,
+)
 from pyrotorque.supervisord.environment import environment_of_supervisord
 
 _TIMEOUT: Final = 20.0  # seconds
@@ -53,6 +61,11 @@ def check_conf(layout: Layout, options: Options, report: Report, *, supervisord:
     except LayoutError as error:
         report.problems.append(Problem("", 0, "", str(error)))
         return ""
+    return _check_files(layout, table, report, supervisord=supervisord, strict=strict)
+
+
+def _check_files(layout: Layout, table: str, report: Report, *, supervisord: int, strict: bool = False) -> str:
+    """`check_conf` with this process table."""
     found = _checked(layout, table, supervisord)
     report.problems.extend(Problem(file, line, "", text) for file, line, text in found.problems)
     (report.problems if strict else report.warnings).extend(
@@ -62,10 +75,17 @@ def check_conf(layout: Layout, options: Options, report: Report, *, supervisord:
     return found.directory
 
 
-def require_conf(layout: Layout, options: Options, *, supervisord: int = 0) -> Report:
-    """The warnings; raises SettingsProblems when the running supervisord would not restart with these files."""
+def require_conf(layout: Layout, *, supervisord: int = 0) -> Report:
+    """The warnings; raises SettingsProblems when the running supervisord would not restart with these files.
+
+    Unlike a start, that does not write the process table: the one on the disk is read.
+    """
     report = Report()
-    check_conf(layout, options, report, supervisord=supervisord)
+    try:
+        require_include(layout)
+        _check_files(layout, read_table(layout), report, supervisord=supervisord)
+    except LayoutError as error:
+        report.problems.append(Problem("", 0, "", str(error)))
     if supervisord and conf_file(supervisord) and not reads_file(supervisord, control_file(layout)):
         text = (
             f"the running supervisord reads {conf_file(supervisord)}, a start would read {control_file(layout)}: "
@@ -83,6 +103,7 @@ def _checked(layout: Layout, table: str, supervisord: int) -> ConfCheck:
         "conf": os.fspath(own if own.exists() else programs),
         "programs": os.fspath(programs),
         "table": table,
+        "services": services_in(table),
         "folders": [os.fspath(folder) for folder in (layout.run_dir, layout.state_dir, layout.log_dir)],
         "supervisord": supervisord,
     }
