@@ -181,12 +181,16 @@ class Restorer:
             logs.owner_event("group repaired", *text.splitlines())
 
 
-def start_again(layout: Layout) -> None:
-    """End a supervisord that hangs and start the group again, from a process that outlives both."""
+def start_again(layout: Layout, users_umask: int) -> None:
+    """End a supervisord that hangs and start the group again, from a process that outlives both.
+
+    `users_umask` is that of the group's programs; the guardian has its own.
+    """
+    folders = (layout.config_dir, layout.run_dir, layout.state_dir)
     with suppress(OSError):
         subprocess.Popen(
-            module_command("pyrotorque.supervisord.relaunch", str(layout.config_dir)),
+            module_command("pyrotorque.supervisord.relaunch", *map(str, folders)),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True, cwd="/",
+            start_new_session=True, cwd="/", umask=users_umask,
             env={**os.environ, "PYTHONPATH": import_path()},
         )  # fmt: skip

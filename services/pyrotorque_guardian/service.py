@@ -182,7 +182,7 @@ def guard(layout: Layout, guard_file: Path | None, log_file: Path) -> None:
                 restart=lambda: send(signal.SIGHUP),
             )
             shared_logs = (layout.log_dir / logs.OWNERS_LOG, log_file)
-            replace = partial(start_again, layout)
+            replace = partial(start_again, layout, runtime.life.users_umask)
             Guardian(runtime, guarded, supervisord, restorer, shared_logs, send, replace, Totals()).run()
     finally:
         if files.directory_removed():

@@ -16,6 +16,8 @@ from pyrotorque.group_lock import read_identity
 from pyrotorque.interpreter import module_command
 from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import running_process
+from pyrotorque.options import read_options
+from pyrotorque.stored_configuration import last_good
 from pyrotorque.supervisord import Supervisord
 from pyrotorque.supervisord.config import programs_file
 from tests.waiting import eventually, remove_tree
@@ -148,6 +150,35 @@ def test_the_replacement_of_a_hung_supervisord_after_a_sweep_is_guarded(made: Ca
     assert group.supervisord_pid() not in (None, before)
     assert group.layout.guard_file.exists()
     assert "--guard-file" in programs_file(group.layout).read_text()
+
+
+def test_a_hung_group_comes_back_as_it_was_started_although_its_files_were_emptied(
+    made: Callable[..., IdentifiedGroup], short: Path
+) -> None:
+    group = made("c", short / "run")
+    torque = group.config_dir / "torque.ini"
+    torque.write_text(f"{torque.read_text()}state_dir = {short / 'state'}\n")
+    group.layout = Layout.below(group.config_dir, run_dir=short / "run", state_dir=short / "state")
+    assert group.command("-n").returncode == 0
+    before, table = group.supervisord_pid(), programs_file(group.layout).read_text()
+    assert before is not None
+    torque.write_text("")
+
+    def is_replaced() -> bool:
+        """The guardian continues it first, and replaces it 30 s later."""
+        with suppress(ProcessLookupError):
+            os.kill(before, signal.SIGSTOP)
+        return group.supervisord_pid() not in (None, before)
+
+    eventually(is_replaced, 120)
+    eventually(group.answers, 60)
+    assert programs_file(group.layout).read_text() == table, "the folders, the services, the umask"
+    assert not (group.config_dir / "state").exists()
+    settings = last_good(group.layout)
+    assert settings is not None
+    assert settings.dry_run
+    assert "queue" in [job.name for job in settings.jobs if job.active]
+    assert read_options(group.layout).dry_run
 
 
 def test_a_hung_group_without_its_guard_file_is_not_started_again(made: Callable[..., IdentifiedGroup]) -> None:
