@@ -19,7 +19,7 @@ from pyrotorque.linux.processes import running_process
 from pyrotorque.options import read_options
 from pyrotorque.stored_configuration import last_good
 from pyrotorque.supervisord import Supervisord
-from pyrotorque.supervisord.config import programs_file
+from pyrotorque.supervisord.config import programs_file, stub
 from tests.waiting import eventually, remove_tree
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("group_identity")]
@@ -179,6 +179,23 @@ def test_a_hung_group_comes_back_as_it_was_started_although_its_files_were_empti
     assert settings.dry_run
     assert "queue" in [job.name for job in settings.jobs if job.active]
     assert read_options(group.layout).dry_run
+
+
+def test_a_hung_group_runs_on_while_its_supervisor_conf_is_broken(made: Callable[..., IdentifiedGroup]) -> None:
+    group = made("c")
+    conf = group.config_dir / "supervisor.conf"
+    conf.write_text(stub(group.layout))
+    group.start()
+    before = group.supervisord_pid()
+    conf.write_text(stub(group.layout) + "[program:y]\n")
+    assert replaced(group) == 1
+    assert group.supervisord_pid() == before
+    assert "supervisord hangs, and is not replaced, because it could not start again: supervisor.conf:" in group.log(
+        "torque"
+    )
+    conf.write_text(stub(group.layout))
+    assert replaced(group) == 0
+    assert group.supervisord_pid() not in (None, before)
 
 
 def test_a_hung_group_without_its_guard_file_is_not_started_again(made: Callable[..., IdentifiedGroup]) -> None:

@@ -13,13 +13,14 @@ from pyrotorque import logs
 from pyrotorque.errors import GuardRemoved, PyrotorqueError
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options, read_options
-from pyrotorque.settings import layout_of
+from pyrotorque.settings import SettingsProblems, layout_of
 from pyrotorque.settings.problems import Report
 from pyrotorque.supervisord import launch
 from pyrotorque.supervisord.config import started_services, written_layout
 from pyrotorque.supervisord.restart import keep_guard
 from pyrotorque.supervisord.running import end, find_running
 from pyrotorque.supervisord.validation import check_conf
+from pyrotorque.text import one_line
 
 _STOP_TIMEOUT = 5.0  # seconds
 
@@ -27,7 +28,7 @@ _STOP_TIMEOUT = 5.0  # seconds
 def main(paths: Sequence[Path]) -> int:
     """End the group's supervisord; start it again with the same options.
 
-    Not if it ran in the foreground, or if its guard file was removed.
+    Not if it ran in the foreground, or if its guard file was removed. It is not ended if it could not start again.
     """
     layout = _started_layout(*paths)
     options = read_options(layout)
@@ -37,7 +38,12 @@ def main(paths: Sequence[Path]) -> int:
     if found is None:
         return 0
     removed = _removed_guard(layout, options)
-    directory = check_conf(layout, options, Report(), supervisord=found.pid)
+    try:
+        directory = "" if removed else _checked_directory(layout, options, found.pid)
+    except PyrotorqueError as error:
+        text = f"failed: supervisord hangs, and is not replaced, because it could not start again: {one_line(error)}"
+        logs.owner_event("group failed", text)
+        return 1
     # Services end with supervisord; this process must not be among its programs when they are killed.
     end(found, _STOP_TIMEOUT)
     if options.foreground:
@@ -60,6 +66,15 @@ def _started_layout(config_dir: Path, run_dir: Path | None = None, state_dir: Pa
     if run_dir is not None:
         return Layout.below(config_dir, run_dir=run_dir, state_dir=state_dir)
     return written_layout(config_dir) or layout_of(config_dir)
+
+
+def _checked_directory(layout: Layout, options: Options, supervisord: int) -> str:
+    """The working directory for supervisord. Raises SettingsProblems when it would not start with its files."""
+    report = Report()
+    directory = check_conf(layout, options, report, supervisord=supervisord)
+    if report.problems:
+        raise SettingsProblems(report.problems)
+    return directory
 
 
 def _removed_guard(layout: Layout, options: Options) -> str:
