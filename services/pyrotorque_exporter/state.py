@@ -8,6 +8,7 @@ import msgspec
 
 from pyrotorque.errors import StateError
 from pyrotorque.events import Delivery, Durable, ServiceStateChanged, TotalsReported
+from pyrotorque.json_input import JsonDecoder
 from pyrotorque.store import Connection, Store
 from pyrotorque_exporter.tracker_totals import ItemTraffic, TrackerTotals, TrackerTraffic, UnsavedTraffic
 
@@ -28,7 +29,7 @@ MIGRATIONS: Final = (
 
 _COUNT_EVENT = "INSERT INTO event_counts VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1"
 
-_totals = msgspec.json.Decoder(TotalsReported)
+_totals = JsonDecoder(TotalsReported)
 
 
 class EventTransactions(Protocol):

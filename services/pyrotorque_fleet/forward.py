@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from pyrotorque.events import Delivery, encode
+from pyrotorque.json_input import decode_json
 from pyrotorque.store import Connection, Store
 from pyrotorque_fleet.claim_table import TABLES
 from pyrotorque_fleet.exchange import Conflict, LinkError, StoredEvent
@@ -189,7 +190,7 @@ class Forwarder:
     def _delete_stored(self, source: str, newest: bytes) -> None:
         """Delete all events up to the one that is the newest in the stream."""
         try:
-            head = msgspec.json.decode(newest, type=_Head)
+            head = decode_json(newest, type=_Head)
         except msgspec.DecodeError:
             return
         if head.seq:

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from pyrotorque.json_input import decode_json
 from pyrotorque_fleet.claims import Claim, InfoHash, folder_error
 
 VALUE_MAX: Final = 8192
@@ -159,6 +160,6 @@ def decode_found(value: bytes) -> Found:
 
 def _decoded(value: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(value, type=kind)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        return decode_json(value, type=kind)
+    except msgspec.DecodeError as error:
         raise BadValue(str(error)[:200]) from error

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import compile_path
 
 from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, StateError, UnknownName, UserError
+from pyrotorque.json_input import decode_json
 from pyrotorque_panel.access import PanelIdentity
 from pyrotorque_panel.cleaning import cleaned_text
 from pyrotorque_panel.event_stream import stream_messages
@@ -197,9 +198,7 @@ class PanelApp:
                     text = (await limited.body()).decode("utf-8", "replace")
                     form = parse_qs(text, keep_blank_values=True, max_num_fields=FIELDS_MAX)
                 elif route.kind == "api" and (content := await limited.body()):
-                    body = msgspec.json.decode(content)
-            except RecursionError:
-                return self._error(route.kind, 400, "the body cannot be read: it is nested too deeply", "invalid")
+                    body = decode_json(content)
             except (ValueError, KeyError) as error:
                 return self._error(route.kind, 400, f"the body cannot be read: {error}", "invalid")
             who = admitted.identity

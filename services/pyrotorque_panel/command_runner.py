@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-import msgspec
-
 from pyrotorque.actions import ACTOR
 from pyrotorque.errors import ActionRefused, ServiceUnreachable
 from pyrotorque.interpreter import import_path, module_command
+from pyrotorque.json_input import decode_json
 from pyrotorque.layout import Layout
 from pyrotorque_panel.cleaning import cleaned, cleaned_text
 
@@ -32,7 +31,7 @@ class CommandRunner:
     def lines(self, *words: str) -> list[dict[str, Any]]:
         """What a command with `--json` prints. Raises ActionRefused if it prints nothing but an error."""
         output, error = self._run(words, "panel")
-        found = [msgspec.json.decode(line) for line in output.splitlines() if line.startswith("{")]
+        found = [decode_json(line) for line in output.splitlines() if line.startswith("{")]
         if error and not found:
             raise ActionRefused(error)
         result: list[dict[str, Any]] = cleaned(found)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.events import Delivery
+from pyrotorque.json_input import decode_json
 from pyrotorque.store import Connection, Store
 from pyrotorque_panel.cleaning import cleaned
 
@@ -39,7 +40,7 @@ class RecentEvents:
         query = "SELECT number, body FROM recent WHERE config_dir = ? ORDER BY number DESC LIMIT ?"
         rows = store.db.execute(query, (config_dir, KEPT)).fetchall()
         self._events: deque[Event] = deque(maxlen=KEPT)
-        self._events.extend(msgspec.json.decode(body) | {"id": number} for number, body in reversed(rows))
+        self._events.extend(decode_json(body) | {"id": number} for number, body in reversed(rows))
 
     def add(self, db: Connection, event: Event) -> Event:
         """Store an event in the caller's transaction, and return it with its number; `commit` makes it visible."""

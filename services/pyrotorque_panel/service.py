@@ -13,6 +13,7 @@ from pyrotorque import logs
 from pyrotorque.bus import Wakeup
 from pyrotorque.errors import StateError
 from pyrotorque.events import ActionTaken, Delivery, Durable, Fact, Heartbeat, JobFinished, QueueChecked
+from pyrotorque.json_input import decode_json
 from pyrotorque.outbox import CursorTable
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
@@ -200,7 +201,7 @@ class Panel:
     def _stored_access(self) -> AccessState:
         row = self._store.db.execute("SELECT body FROM access").fetchone()
         try:
-            return msgspec.json.decode(row[0], type=AccessState) if row else AccessState()
+            return decode_json(row[0], type=AccessState) if row else AccessState()
         except msgspec.DecodeError as error:
             log.error("sessions and tokens cannot be read (%s): log in with a new link", error)
             return AccessState()

@@ -10,6 +10,7 @@ import msgspec
 
 from pyrotorque.disk_usage import Disk, DiskUsage
 from pyrotorque.errors import RTorrentError, RTorrentFault
+from pyrotorque.json_input import decode_json
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import Connection
 
@@ -135,7 +136,7 @@ class TransferRing:
 
 def _decoded(body: bytes) -> list[TransferSample]:
     try:
-        return msgspec.json.decode(body, type=list[TransferSample])
+        return decode_json(body, type=list[TransferSample])
     except msgspec.DecodeError:
         return []
 

@@ -7,6 +7,7 @@ import msgspec
 
 from pyrotorque.events import LoadFailure, LoadMode
 from pyrotorque.fleet_inbox import FleetHold
+from pyrotorque.json_input import decode_json
 
 State = Literal["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline", "offered", "placed"]
 """seen: to load; sent: rTorrent got the load command; visible: rTorrent has the item; loaded: its session has it, too;
@@ -189,7 +190,7 @@ def row_of(columns: Sequence[Any]) -> Row:
         LoadRecord(info_hash, tuple(others.split()), name, mode, bool(tied), attempts),
         Progress(state, reason, changed, incarnation, bool(published)),
         EarlierLoad(*columns[24:26]),
-        msgspec.json.decode(columns[26], type=Absence) if columns[26] else None,
+        decode_json(columns[26], type=Absence) if columns[26] else None,
         columns[27],
     )
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from pyrotorque import logs
+from pyrotorque.json_input import decode_json
 from pyrotorque.state_witness import OlderState, StateMark, StateWitness, epoch_prefix
 from pyrotorque.store import Store
 
@@ -155,7 +156,7 @@ class Epochs:
             (own,),
         )
         for number, name, base, value in rows:
-            loss = msgspec.json.decode(value, type=_Loss)
+            loss = decode_json(value, type=_Loss)
             if loss.until is None or received < loss.until:
                 return EpochBreak(number, name, base, loss.reason)
         return None

@@ -4,13 +4,13 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from pyrotorque.request_base import ActionRequest, RequestBase
+from pyrotorque.request_base import ActionRequest, RequestBase, RowNumber
 
 
 class SettledOffer(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a metafile that was offered to the fleet, named by its row in the ledger."""
 
-    turn: int
+    turn: RowNumber
     token: str
     state: Literal["placed", "duplicate", "failed"]
     group: str = ""
@@ -57,7 +57,7 @@ class WhyClaim(RequestBase, frozen=True, kw_only=True, tag=True):
 class ListFleetEvents(RequestBase, frozen=True, kw_only=True, tag=True):
     """Fleet: events of all groups after this number of the stream; negative: so many of the newest."""
 
-    after: int = -20
+    after: RowNumber = -20
     limit: int = 100
 
 

@@ -15,6 +15,7 @@ from typing import Final, Literal, Self, TypeVar
 import msgspec
 
 from pyrotorque import humanize
+from pyrotorque.json_input import decode_json
 from pyrotorque.linux.processes import boot_id
 from pyrotorque.text import counted, encode_json, printable
 
@@ -135,7 +136,7 @@ def running_work(run_dir: Path) -> list[LongWork]:
     for path in _files(run_dir / FOLDER):
         try:
             with path.open("rb") as file:
-                work = msgspec.json.decode(file.read(_SIZE_MAX), type=LongWork)
+                work = decode_json(file.read(_SIZE_MAX), type=LongWork)
         except (OSError, msgspec.DecodeError):
             continue
         if work.boot == boot_id() and _is_alive(work.pid):

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from pyrotorque.errors import StateError
+from pyrotorque.json_input import decode_json
 from pyrotorque.layout import Layout
 from pyrotorque.linux.files import read_text_file
 
@@ -31,7 +32,7 @@ def read_options(layout: Layout) -> Options:
     """
     for path in sorted((layout.options_file, layout.earlier_options_file), key=_written, reverse=True):
         with suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode(read_text_file(path), type=Options)
+            return decode_json(read_text_file(path), type=Options)
     return Options()
 
 

@@ -17,6 +17,7 @@ from typing import TypeAlias, cast
 import msgspec
 
 from pyrotorque.errors import StateError
+from pyrotorque.json_input import decode_json
 from pyrotorque.listen_address import bare_address
 from pyrotorque.options import write_atomically
 
@@ -105,7 +106,7 @@ class PortReservation:
             found = self._file.stat()
             if (stamp := (found.st_ino, found.st_mtime_ns)) != self._stamp:
                 self._stamp = stamp
-                wanted = msgspec.json.decode(self._file.read_bytes(), type=ListenPlace | None)
+                wanted = decode_json(self._file.read_bytes(), type=ListenPlace | None)
                 if wanted != self._wanted:
                     self.close()
                     self._wanted = wanted

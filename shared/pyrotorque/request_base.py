@@ -1,8 +1,13 @@
 """The bases of all requests to services: see `pyrotorque.requests`."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
+
+RowNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What SQLite can compare with the number of a row."""
+PathText: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[^\0]*\Z")]
+"""What the kernel accepts as a path."""
 
 
 class RequestBase(msgspec.Struct, frozen=True, kw_only=True, tag=True):

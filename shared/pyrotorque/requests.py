@@ -19,7 +19,8 @@ from pyrotorque.fleet_requests import (
     SettleOffers,
     WhyClaim,
 )
-from pyrotorque.request_base import ActionRequest, RequestBase
+from pyrotorque.json_input import JsonDecoder
+from pyrotorque.request_base import ActionRequest, PathText, RequestBase, RowNumber
 from pyrotorque.text import encode_json
 
 
@@ -111,7 +112,7 @@ class RetryMetafiles(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Watcher: load these failed or baseline metafiles; no paths means all of them."""
 
     word: ClassVar[str] = "retry"
-    paths: tuple[str, ...] = ()
+    paths: tuple[PathText, ...] = ()
 
     @property
     def target(self) -> str:
@@ -122,7 +123,7 @@ class ForgetMetafiles(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Watcher: these failed metafiles count as known, and are loaded only when they change or are retried."""
 
     word: ClassVar[str] = "forget"
-    paths: tuple[str, ...]
+    paths: tuple[PathText, ...]
 
     @property
     def target(self) -> str:
@@ -133,7 +134,7 @@ class ListMetafiles(RequestBase, frozen=True, kw_only=True, tag=True):
     """Watcher: the metafiles in its ledger, in the order in which they were seen, those after `after` first."""
 
     state: str = ""
-    after: int = 0
+    after: RowNumber = 0
     limit: int = 200
     newest: bool = False
     """The newest first, those before `after` if it is given."""
@@ -246,8 +247,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     data: Any = None
 
 
-_request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
-_answer_decoder = msgspec.json.Decoder(Answer)
+_request_decoder: JsonDecoder[Request] = JsonDecoder(Request)
+_answer_decoder = JsonDecoder(Answer)
 
 
 def encode(message: Request | Answer) -> bytes:

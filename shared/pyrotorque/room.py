@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from pyrotorque.json_input import decode_json
 from pyrotorque.linux.filesystems import DiskSpace, disk_space
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
@@ -62,7 +63,7 @@ class Room:
             found = os.stat(self._path)
             version = (found.st_mtime_ns, found.st_ino)
             if version != self._version:
-                self._limits = msgspec.json.decode(self._path.read_bytes(), type=dict[str, UsedSpace])
+                self._limits = decode_json(self._path.read_bytes(), type=dict[str, UsedSpace])
                 self._version = version
         except (OSError, msgspec.DecodeError):
             return {}
@@ -87,7 +88,7 @@ def store_used(folder: Path, job: str, below: Sequence[Path], used: int, max_use
     """Store what a clean-up job has measured; with `max_used` 0 it limits nothing. Raises StateError."""
     path = folder / FILE
     try:
-        known = msgspec.json.decode(path.read_bytes(), type=dict[str, UsedSpace])
+        known = decode_json(path.read_bytes(), type=dict[str, UsedSpace])
     except (OSError, msgspec.DecodeError):
         known = {}
     before = dict(known)

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from pyrotorque.json_input import decode_json
 from pyrotorque.layout import ALL_SERVICES
 from pyrotorque.store import rows_of_other
 from pyrotorque.text import printable
@@ -115,9 +116,9 @@ class StateWitness:
         try:
             with self.path.open("rb") as file:
                 # Times of files have the resolution of the kernel's tick: what has the same time was seen before.
-                return msgspec.json.decode(file.read(_SIZE), type=StateMark), os.fstat(file.fileno()).st_mtime_ns + 1
+                return decode_json(file.read(_SIZE), type=StateMark), os.fstat(file.fileno()).st_mtime_ns + 1
         except FileNotFoundError:
             return None, 0
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, msgspec.DecodeError) as error:
             log.debug("cannot read %s: %s", self.path, error)
             return None, 0

@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias, TypeVar
 import msgspec
 
 from pyrotorque.events import Family, Sample
+from pyrotorque.json_input import JsonDecoder, decode_json
 from pyrotorque.limits import LABEL_CHARACTERS, SERIES_MAX
 from pyrotorque.store import Connection, Store
 from pyrotorque.text import printable
@@ -223,7 +224,7 @@ class Totals:
         for name, labels, sample in store.db.execute("SELECT name, labels, sample FROM kept_totals").fetchall():
             metric = self._metrics.get(name)
             if metric is not None and metric.kind != "gauge":
-                _load_sample(metric, tuple(msgspec.json.decode(labels, type=list[str])), _sample_decoder.decode(sample))
+                _load_sample(metric, tuple(decode_json(labels, type=list[str])), _sample_decoder.decode(sample))
 
     def save(self, store: Store) -> None:
         """Save what was counted outside of transactions; inside one, its commit does so."""
@@ -243,7 +244,7 @@ def _shown(labels: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(printable(label)[:LABEL_CHARACTERS] for label in labels)
 
 
-_sample_decoder = msgspec.json.Decoder(Sample)
+_sample_decoder = JsonDecoder(Sample)
 
 
 def _json(value: object) -> str:

@@ -14,6 +14,7 @@ import pytest
 import zmq
 
 from pyrotorque.bus import Bus, ask, follow, wire
+from pyrotorque.bus.heartbeats import HeartbeatSubscriber
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.events import Delivery, Envelope, Fact, JobFailed, JobFinished, TorrentErased, encode
 from pyrotorque.layout import Layout
@@ -99,6 +100,11 @@ GARBAGE = [
     [b"steal", b"1", b"{}"],
     [b"replay", b"x" * 200_000, b"\xff\xfe"],
     [b"a"] * 50,
+    [b"ask", b"1", b'{"type":"DescribeService","z":' + b"[" * 200_000],
+    [b"replay", b"1", b"[" * 200_000],
+    [b"ask", b"1", b'{"type":"RunJob","job":"\xff"}'],
+    [b"ask", b"1", b'{"type":"ListMetafiles","after":99999999999999999999}'],
+    [b"ask", b"1", b'{"type":"RetryMetafiles","paths":["/watch/\\u0000"]}'],
 ]
 
 
@@ -110,11 +116,63 @@ def test_garbage_is_counted_and_logged_once_and_changes_nothing(
     for _ in range(3):
         for frames in GARBAGE:
             dealer.send_multipart(frames)
-    eventually(lambda: bus.wait(0.01) or bus.stats.dropped >= 18)
+    eventually(lambda: bus.wait(0.01) or bus.stats.dropped >= 3 * len(GARBAGE))
     logged = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert 1 <= len(logged) <= 4
     dropped = next(family for family in totals.families() if "dropped" in family.name)
-    assert sum(sample.value for sample in dropped.samples) == 18
+    assert sum(sample.value for sample in dropped.samples) == 3 * len(GARBAGE)
+
+
+DAMAGED = [b"[" * 200_000, b'{"ok":true,"text":"\xff","z":1}', b'{"ok":true,"data":' + b"[" * 200_000, b""]
+
+
+@pytest.mark.parametrize("body", DAMAGED)
+def test_a_damaged_answer_is_an_unreachable_service(layout: Layout, body: bytes) -> None:
+    def answer(router: wire.Socket) -> None:
+        router.send_multipart([*router.recv_multipart()[:3], body])
+
+    with zmq.Context[zmq.Socket[bytes]]() as context, wire.socket(context, zmq.ROUTER) as router:
+        router.bind(layout.requests_endpoint("watcher"))
+        service = threading.Thread(target=answer, args=(router,))
+        service.start()
+        with pytest.raises(ServiceUnreachable, match="cannot decode the answer"):
+            ask(layout, "watcher", DescribeService())
+        service.join()
+
+
+def test_damaged_events_replays_and_heartbeats_are_dropped_by_their_readers(
+    layout: Layout, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = open_store(layout.database("exporter"), [])
+    beats = HeartbeatSubscriber(layout, "watcher")
+    with (
+        zmq.Context[zmq.Socket[bytes]]() as context,
+        wire.socket(context, zmq.PUB) as events,
+        wire.socket(context, zmq.PUB) as heart,
+        wire.socket(context, zmq.ROUTER) as replays,
+        Bus(
+            layout, "exporter", Outbox(other, "exporter"), subscribe={"watcher": [TorrentErased]},
+            cursors=CursorTable(other),
+        ) as reader,
+    ):  # fmt: skip
+        events.bind(layout.events_endpoint("watcher"))
+        heart.bind(layout.heartbeat_endpoint("watcher"))
+        replays.bind(layout.requests_endpoint("watcher"))
+
+        def all_dropped() -> bool:
+            for body in DAMAGED:
+                events.send_multipart([b"TorrentErased", body])
+                heart.send_multipart([b"Heartbeat", body])
+            if replays.poll(10):
+                address, kind, number, _ = replays.recv_multipart()
+                replays.send_multipart([address, kind, number, DAMAGED[0]])
+            assert not reader.wait(0.01)
+            assert beats.receive() == []
+            return "(bad body)" in caplog.text and "(bad replay)" in caplog.text
+
+        eventually(all_dropped)
+    beats.close()
+    other.close()
 
 
 def test_a_frame_that_is_far_too_large_is_not_accepted(bus: Bus, dealer: wire.Socket) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque import fleet_inbox
+from pyrotorque.json_input import decode_json
 from pyrotorque.layout import ALL_SERVICES
 from pyrotorque_control.exit_codes import EX_IOERR
 from pyrotorque_control.group import CommandError
@@ -98,15 +99,15 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def decode_manifest(data: bytes) -> Manifest:
     """Raises ArchiveError if it is of a newer version, or no manifest."""
     try:
-        found = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-        version = msgspec.json.decode(found.get("format", msgspec.Raw(b"0")), type=int)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = decode_json(data, type=dict[str, msgspec.Raw])
+        version = decode_json(found.get("format", msgspec.Raw(b"0")), type=int)
+    except msgspec.DecodeError as error:
         raise ArchiveError(f"its manifest cannot be read: {error}") from error
     if version > FORMAT:
         raise ArchiveError(f"it was written by a newer pyrotorque (format {version}, this version reads {FORMAT})")
     try:
-        return msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_json(data, type=Manifest)
+    except msgspec.DecodeError as error:
         raise ArchiveError(f"its manifest cannot be read: {error}") from error
 
 

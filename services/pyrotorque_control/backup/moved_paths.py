@@ -11,6 +11,7 @@ import msgspec
 
 from pyrotorque.errors import MetafileError
 from pyrotorque.home import expand_home
+from pyrotorque.json_input import decode_json
 from pyrotorque.metafile.bencode_scan import plain_values, top_level
 from pyrotorque.text import encode_json, printable
 from pyrotorque_control.exit_codes import EX_USAGE
@@ -90,8 +91,8 @@ def moved_journal(data: bytes, moved: MovedPaths) -> bytes:
     """An unfinished move or removal after the move of its folders: JSON whose paths are in keys that end in `_hex`.
     Other content stays as it is."""
     try:
-        entry = msgspec.json.decode(data, type=dict[str, object])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        entry = decode_json(data, type=dict[str, object])
+    except msgspec.DecodeError:
         return data
     changed = {key: _moved_hex(value, moved) if key.endswith("_hex") else value for key, value in entry.items()}
     return encode_json(changed) if changed != entry else data

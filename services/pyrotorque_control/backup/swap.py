@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import path_name, rename_noreplace, sync_folder
 from pyrotorque.long_work import WorkReport
 from pyrotorque.options import write_atomically
@@ -105,10 +106,10 @@ def undo(config_dir: Path, journal: RestoreJournal) -> None:
 def unfinished(config_dir: Path) -> RestoreJournal | None:
     """The journal of a restore that was interrupted; raises ArchiveError if it cannot be read."""
     try:
-        return msgspec.json.decode((config_dir / JOURNAL).read_bytes(), type=RestoreJournal)
+        return decode_json((config_dir / JOURNAL).read_bytes(), type=RestoreJournal)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError) as error:
         raise ArchiveError(f"the journal of an interrupted restore, {config_dir / JOURNAL}, cannot be read") from error
 
 

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, Final, get_args
 from urllib.parse import quote
 
-import msgspec
-
 from pyrotorque.events import Durable, Event, Fact
 from pyrotorque.job_order import EventOrder
+from pyrotorque.json_input import JsonDecoder
 from pyrotorque.limits import EVENT_RUN_BYTES
 from pyrotorque.store import Store
 from pyrotorque.workers.messages import FAILED
@@ -34,7 +33,7 @@ _RETENTION: Final = 7 * 86_400.0
 _PUBLISHERS: Final = ("watcher", "guardian", "exporter")
 _DURABLE_TYPES: Final[Mapping[str, type[Fact]]] = {kind.__name__: kind for kind in get_args(Durable)}
 
-_fields = msgspec.json.Decoder(dict[str, Any])
+_fields = JsonDecoder(dict[str, Any])
 
 
 @dataclass(frozen=True)

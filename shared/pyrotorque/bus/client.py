@@ -112,5 +112,5 @@ def _decoded(bodies: Iterator[bytes]) -> Iterator[Delivery]:
     for body in bodies:
         try:
             yield decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except msgspec.DecodeError:
             continue  # written by another version

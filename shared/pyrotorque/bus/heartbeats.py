@@ -47,7 +47,7 @@ class HeartbeatSubscriber:
         for frames in wire.drain(self._socket):
             try:
                 event = decode(frames[-1]).event
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except msgspec.DecodeError:
                 continue
             if isinstance(event, Heartbeat):
                 found.append(event)

@@ -13,6 +13,7 @@ from pyrotorque.bus import wire
 from pyrotorque.bus.stats import BusStats
 from pyrotorque.errors import StateError
 from pyrotorque.events import ActionTaken, Durable, Envelope, Live, encode, topic
+from pyrotorque.json_input import JsonDecoder
 from pyrotorque.layout import Layout
 from pyrotorque.limits import LIVE_BYTES, PUBLISHED_BYTES, QUEUED_ANSWERS
 from pyrotorque.logs import owner_event, take_problems
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 
 _TEXT_MAX = 2000  # characters of an answer, or of its target, in an event
 
-_tag = msgspec.json.Decoder(wire.Tag)
-_replay_request = msgspec.json.Decoder(wire.ReplayRequest)
+_tag = JsonDecoder(wire.Tag)
+_replay_request = JsonDecoder(wire.ReplayRequest)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pyrotorque.bus.follower import Follower
 from pyrotorque.bus.stats import BusStats
 from pyrotorque.errors import StateError
 from pyrotorque.events import Delivery, Durable, Envelope, Fact, Heartbeat, decode
+from pyrotorque.json_input import JsonDecoder
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import BEGINNING, Cursor
 
@@ -26,8 +27,8 @@ _RETRY = 0.02
 # Each service sends one heartbeat a second: reading those of all at once saves most wake-ups of an idle loop.
 HEARTBEAT_DELAY = 2.0
 _DURABLE: tuple[type[Fact], ...] = get_args(Durable)
-_envelope = msgspec.json.Decoder(Envelope)
-_replay_reply = msgspec.json.Decoder(wire.ReplayReply)
+_envelope = JsonDecoder(Envelope)
+_replay_reply = JsonDecoder(wire.ReplayReply)
 
 
 class CursorStorage(Protocol):
@@ -154,7 +155,7 @@ class Subscriber:
     def _take_replay(self, follower: Follower, frames: list[bytes], received: Received) -> None:
         try:
             number, reply = int(frames[1]), _replay_reply.decode(frames[2])
-        except (ValueError, IndexError, msgspec.DecodeError) as error:
+        except (ValueError, IndexError) as error:
             self._stats.drop("bad replay", error)
             return
         if not follower.is_current_reply(number):
@@ -197,14 +198,14 @@ class Subscriber:
     def _envelope_of(self, body: bytes) -> Envelope | None:
         try:
             return _envelope.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
             self._stats.drop("bad body", error)
             return None
 
     def _delivery_of(self, body: bytes) -> Delivery | None:
         try:
             return decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
             self._stats.drop("unknown event", error)
             return None
 

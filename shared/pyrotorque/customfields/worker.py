@@ -139,7 +139,10 @@ class CustomFieldWorker:
             if not block or len(received) > _RESPONSE_MAX:
                 raise self._failed("ended" if not block else "sent an oversized response")
             received += block
-        response: dict[str, Any] = json.loads(received)
+        try:
+            response: dict[str, Any] = json.loads(received)
+        except (ValueError, RecursionError):
+            raise self._failed("sent a response that cannot be read") from None
         return response
 
     def _failed(self, what: str) -> UserError:

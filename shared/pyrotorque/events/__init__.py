@@ -59,6 +59,7 @@ from pyrotorque.events.live import (
     Sample,
     TotalsReported,
 )
+from pyrotorque.json_input import JsonDecoder
 from pyrotorque.text import encode_json
 
 __all__ = [
@@ -166,8 +167,8 @@ class Delivery(msgspec.Struct, frozen=True):
     event: Event
 
 
-_event_decoder = msgspec.json.Decoder(Event)
-_envelope_decoder = msgspec.json.Decoder(Envelope)
+_event_decoder = JsonDecoder(Event)
+_envelope_decoder = JsonDecoder(Envelope)
 _encoder = msgspec.json.Encoder()
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque.housekeeping.plan import DAY, SpentRemoval
+from pyrotorque.json_input import decode_json
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
 
@@ -64,7 +65,7 @@ class StoredCleanup:
         self._path = folder / _FILE
         self.state = CleanupState()
         with suppress(FileNotFoundError):
-            self.state = msgspec.json.decode(self._path.read_bytes(), type=CleanupState)
+            self.state = decode_json(self._path.read_bytes(), type=CleanupState)
         self._apply_approval()
 
     def update(self, **changes: object) -> None:
@@ -85,7 +86,7 @@ class StoredCleanup:
     def _apply_approval(self) -> None:
         """Take over the plan that `pyrotorque cleanup --approve` named."""
         with suppress(FileNotFoundError, msgspec.DecodeError):
-            approval = msgspec.json.decode((self._folder / _APPROVAL).read_bytes(), type=PlanOfItems)
+            approval = decode_json((self._folder / _APPROVAL).read_bytes(), type=PlanOfItems)
             known = self.state.approved
             if known is None or (known.plan, known.at) != (approval.plan, approval.at):
                 pending = self.state.pending

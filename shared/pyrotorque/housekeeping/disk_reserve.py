@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from pyrotorque.json_input import decode_json
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
@@ -57,5 +58,5 @@ class DiskReserve:
 
     def _known(self) -> Mapping[str, tuple[int, int]]:
         with suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, tuple[int, int]])
+            return decode_json(self._path.read_bytes(), type=dict[str, tuple[int, int]])
         return {}

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from pyrotorque.errors import RemovalRefused
+from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.text import encode_json, printable
 
@@ -104,7 +105,7 @@ class RemovalJournal:
         """All unfinished removals. Raises RemovalRefused for a file that cannot be read: its files may be moved."""
         for path in sorted(self._folder.glob("*.json")):
             try:
-                removal = msgspec.json.decode(path.read_bytes(), type=RemovalRecord)
+                removal = decode_json(path.read_bytes(), type=RemovalRecord)
             except (OSError, msgspec.DecodeError) as error:
                 raise RemovalRefused(self._unreadable(path, str(error))) from error
             if path != self._path(removal.info_hash):

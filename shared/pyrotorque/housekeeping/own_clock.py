@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from pyrotorque.json_input import decode_json
 from pyrotorque.linux.processes import awake_time, boot_id
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
@@ -62,7 +63,7 @@ class OwnClock:
     def _read(self) -> ClockReading:
         boot, awake, wall, machine = self.boot(), self.awake(), self.wall(), self.machine()
         try:
-            before = msgspec.json.decode((self.folder / FILE).read_bytes(), type=ClockReading)
+            before = decode_json((self.folder / FILE).read_bytes(), type=ClockReading)
         except (OSError, msgspec.DecodeError):
             return ClockReading(self._last_known(wall), boot, awake, wall, machine)
         if boot == before.boot:
@@ -77,7 +78,7 @@ class OwnClock:
     def _last_known(self, wall: float) -> float:
         """Where the clock continues if its file is lost: at the last reading of items, else at the system's time."""
         try:
-            return msgspec.json.decode((self.folder / _ACTIVITY).read_bytes(), type=_LastReading).at or wall
+            return decode_json((self.folder / _ACTIVITY).read_bytes(), type=_LastReading).at or wall
         except (OSError, msgspec.DecodeError):
             return wall
 

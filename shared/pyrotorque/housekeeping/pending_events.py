@@ -10,6 +10,7 @@ import msgspec
 
 from pyrotorque.events import TorrentRemoved, UniqueEvent
 from pyrotorque.housekeeping.journal import RemovalRecord
+from pyrotorque.json_input import JsonDecoder
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json, printable
 
@@ -18,7 +19,7 @@ _SUFFIX: Final = ".json"
 _AT_ONCE: Final = 500
 KEPT: Final = 5_000
 
-_decoder: Final[msgspec.json.Decoder[UniqueEvent]] = msgspec.json.Decoder(UniqueEvent)
+_decoder: Final[JsonDecoder[UniqueEvent]] = JsonDecoder(UniqueEvent)
 
 
 @dataclass

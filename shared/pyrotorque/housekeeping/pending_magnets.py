@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque.housekeeping.item_files import ItemContent
+from pyrotorque.json_input import decode_json
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json, printable
 
@@ -34,7 +35,7 @@ def accept_magnets(folder: Path, hashes: Collection[str]) -> None:
 def accepted_magnets(folder: Path) -> frozenset[str]:
     """The info-hashes that the owner has confirmed; none if that cannot be read."""
     with suppress(OSError, msgspec.DecodeError):
-        return frozenset(msgspec.json.decode((folder / _FILE).read_bytes(), type=list[str]))
+        return frozenset(decode_json((folder / _FILE).read_bytes(), type=list[str]))
     return frozenset()
 
 

@@ -18,6 +18,7 @@ from pyrotorque.housekeeping.entry_seals import EntrySeals
 from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.housekeeping.journal import RemovalRecord
 from pyrotorque.humanize import size
+from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.linux.filesystems import Locations, is_within, mount_of, read_mounts
 from pyrotorque.local_time import utc_stamp
@@ -156,7 +157,7 @@ def entries(quarantine: Path, seals: EntrySeals | None = None) -> Iterator[Quara
     for name in names:
         folder = quarantine / name
         with suppress(OSError, msgspec.DecodeError):
-            removal = msgspec.json.decode((folder / os.fsdecode(_DESCRIPTION)).read_bytes(), type=RemovalRecord)
+            removal = decode_json((folder / os.fsdecode(_DESCRIPTION)).read_bytes(), type=RemovalRecord)
             if seals is not None and not seals.is_valid(removal.seal):
                 continue
             # The folder may have been renamed, or the disk mounted elsewhere.

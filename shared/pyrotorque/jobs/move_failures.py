@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from pyrotorque.errors import UserError
+from pyrotorque.json_input import decode_json
 from pyrotorque.text import encode_json
 
 FIRST_RETRY: Final = 60.0
@@ -91,7 +92,7 @@ def stored_failures(folder: Path) -> dict[str, MoveFailure]:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode) or found.st_size > _FILE_MAX:
                 return {}
-            return msgspec.json.decode(file.read(_FILE_MAX), type=dict[str, MoveFailure])
+            return decode_json(file.read(_FILE_MAX), type=dict[str, MoveFailure])
     except (OSError, msgspec.DecodeError):
         return {}
 

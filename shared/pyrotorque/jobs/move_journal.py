@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from pyrotorque.events import TorrentMoved
+from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.text import encode_json, printable
 from pyrotorque.workers.messages import REPORTS_MAX
@@ -98,7 +99,7 @@ class MoveJournal:
         """All unfinished moves, oldest first; an unreadable file is removed, because no step followed it."""
         for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
             try:
-                yield msgspec.json.decode(path.read_bytes(), type=Move)
+                yield decode_json(path.read_bytes(), type=Move)
             except (OSError, msgspec.DecodeError):
                 path.unlink(missing_ok=True)
 
@@ -135,7 +136,7 @@ class FinishedMoves:
         files = sorted((path.stat().st_mtime, path) for path in self._folder.glob("*.moved"))
         for at, path in files[:REPORTS_MAX]:
             try:
-                move = msgspec.json.decode(path.read_bytes(), type=Move)
+                move = decode_json(path.read_bytes(), type=Move)
             except (OSError, msgspec.DecodeError):
                 path.unlink(missing_ok=True)
                 continue

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from pyrotorque.json_input import decode_json
 from pyrotorque.options import write_atomically
 from pyrotorque.text import printable
 
@@ -67,7 +68,7 @@ class NotifyState(msgspec.Struct):
 def read_state(folder: Path) -> NotifyState:
     """The stored state; an unreadable file is an empty one: a message too many is better than none."""
     try:
-        return msgspec.json.decode((folder / "notify.json").read_bytes(), type=NotifyState)
+        return decode_json((folder / "notify.json").read_bytes(), type=NotifyState)
     except (OSError, msgspec.DecodeError):
         return NotifyState()
 

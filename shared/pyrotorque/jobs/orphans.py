@@ -30,6 +30,7 @@ from pyrotorque.housekeeping.restore import restore
 from pyrotorque.humanize import size
 from pyrotorque.jobs.housekeeping_job import HousekeepingJob
 from pyrotorque.jobs.params import get_count, get_text
+from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.options import write_atomically
 from pyrotorque.settings.values import duration, folders
@@ -239,7 +240,7 @@ class Orphans(HousekeepingJob):
 
     def state(self) -> OrphanState:
         with suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode((self.state_dir / "orphans").read_bytes(), type=OrphanState)
+            return decode_json((self.state_dir / "orphans").read_bytes(), type=OrphanState)
         return OrphanState()
 
     def _write(self, state: OrphanState) -> None:

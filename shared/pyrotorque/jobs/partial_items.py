@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from pyrotorque.json_input import decode_json
 from pyrotorque.options import write_atomically
 
 
@@ -20,7 +21,7 @@ class EarlierPartialItems:
         self._path = folder / "earlier-partial"
         self._hashes: frozenset[str] | None = None
         with suppress(FileNotFoundError, msgspec.DecodeError):
-            self._hashes = frozenset(msgspec.json.decode(self._path.read_bytes(), type=list[str]))
+            self._hashes = frozenset(decode_json(self._path.read_bytes(), type=list[str]))
 
     @property
     def needs_update(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from pyrotorque.errors import RTorrentFault, SessionNotKnown
+from pyrotorque.json_input import decode_json
 from pyrotorque.rtorrent.client import RTorrent
 from pyrotorque.rtorrent.identity import Identity
 from pyrotorque.rtorrent.session import Session
@@ -206,7 +207,7 @@ def encode_record(record: KnownSession) -> bytes:
 def decode_record(data: bytes) -> KnownSession | None:
     """None where `data` is no record."""
     try:
-        return msgspec.json.decode(data, type=KnownSession)
+        return decode_json(data, type=KnownSession)
     except msgspec.DecodeError:
         return None
 

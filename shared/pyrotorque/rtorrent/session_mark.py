@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.text import encode_json, printable
 
@@ -78,7 +79,7 @@ def read_mark(folder: bytes) -> SessionMark | None:
     try:
         fd = os.open(os.path.join(folder, FILE_NAME), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(fd, "rb") as file:
-            mark = msgspec.json.decode(file.read(_SIZE_MAX), type=SessionMark)
+            mark = decode_json(file.read(_SIZE_MAX), type=SessionMark)
     except (OSError, msgspec.DecodeError):
         return None
     return mark if _NAME.fullmatch(mark.name) else None

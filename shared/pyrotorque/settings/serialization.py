@@ -18,7 +18,7 @@ def from_json(content: bytes) -> Settings:
     """The settings written by `to_json`; raises ValueError for other content."""
     try:
         return msgspec.convert(json.loads(content), Settings, dec_hook=_path)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not a stored configuration: {error}") from error
 
 

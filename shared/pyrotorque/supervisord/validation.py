@@ -16,6 +16,7 @@ import msgspec
 from pyrotorque.errors import LayoutError, PyrotorqueError
 from pyrotorque.group_lock import conf_file, reads_file
 from pyrotorque.interpreter import import_path, module_command
+from pyrotorque.json_input import decode_json
 from pyrotorque.layout import OPTIONAL_SERVICES, Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
@@ -118,7 +119,7 @@ def _checked(layout: Layout, table: str, supervisord: int) -> ConfCheck:
         text = f"the check of this file did not finish within {_TIMEOUT:.0f} s"
         return ConfCheck(problems=((own.name, 0, text),))
     try:
-        return msgspec.json.decode(done.stdout, type=ConfCheck)
+        return decode_json(done.stdout, type=ConfCheck)
     except msgspec.DecodeError:
         if done.returncode in _ENDED:
             raise CheckInterrupted(f"the check of {own.name} was interrupted: try again") from None

@@ -23,6 +23,7 @@ from pyrotorque.errors import ConditionError, PyrotorqueError, RTorrentUnavailab
 from pyrotorque.events import Event, JobReported, UniqueEvent
 from pyrotorque.jobs.context import JobContext, set_context
 from pyrotorque.jobs.params import with_texts
+from pyrotorque.json_input import JsonDecoder
 from pyrotorque.limits import EVENT_BYTES, IDENTITY_CHARACTERS, UNIQUE_EVENT_BYTES, shortened
 from pyrotorque.linux.processes import die_with_parent
 from pyrotorque.room import use_limits_of
@@ -48,7 +49,7 @@ from pyrotorque.workers.messages import (
     encode_message,
 )
 
-_event = msgspec.json.Decoder(Event)
+_event = JsonDecoder(Event)
 _MARK_SIZE: Final = 80
 _MISREAD_MAX: Final = 100
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.events import JobReported, UniqueEvent
+from pyrotorque.json_input import JsonDecoder
 from pyrotorque.text import encode_json
 
 LINE_MAX: Final = 1 << 20
@@ -106,8 +107,8 @@ class RunFinished(WorkerMessage, frozen=True, kw_only=True, omit_defaults=True, 
 ToWorker = CreateJob | StartRun | StopWorker
 FromWorker = JobCreated | CreationFailed | LogLine | ReportPublished | UniqueEventPublished | RunFinished
 
-_to_worker: Final[msgspec.json.Decoder[ToWorker]] = msgspec.json.Decoder(ToWorker)
-_from_worker: Final[msgspec.json.Decoder[FromWorker]] = msgspec.json.Decoder(FromWorker)
+_to_worker: Final[JsonDecoder[ToWorker]] = JsonDecoder(ToWorker)
+_from_worker: Final[JsonDecoder[FromWorker]] = JsonDecoder(FromWorker)
 
 
 def encode_message(message: WorkerMessage) -> bytes:
@@ -120,5 +121,5 @@ def decode_to_worker(text: bytes) -> ToWorker:
 
 
 def decode_from_worker(text: bytes) -> FromWorker:
-    """Raises msgspec.DecodeError or UnicodeDecodeError for anything that is not a message of a worker."""
+    """Raises msgspec.DecodeError for anything that is not a message of a worker."""
     return _from_worker.decode(text)

@@ -177,7 +177,7 @@ class JobProcess:
         for text in lines:
             try:
                 output.messages.append(decode_from_worker(bytes(text)))
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except msgspec.DecodeError:
                 output.dropped += 1
         if len(rest) > LINE_MAX:
             self.kill("oversized message")
