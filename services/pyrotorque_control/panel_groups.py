@@ -35,7 +35,10 @@ def _running(proc: Path) -> Iterator[Path]:
         except OSError:
             continue
         if is_ours and _MODULE in words and b"--config-dir" in words[:-1]:
-            yield Path(os.fsdecode(words[words.index(b"--config-dir") + 1]))
+            found = Path(os.fsdecode(words[words.index(b"--config-dir") + 1]))
+            # A relative path leads elsewhere from here.
+            if found.is_absolute():
+                yield found
 
 
 def _configured() -> Iterator[Path]:

@@ -87,25 +87,19 @@ def running_group(lock: Path, config_dir: Path, pid_file: Path) -> ProcessIdenti
     Only files are read. Another process with the same pid is recognised by its start time.
     """
     found = read_identity(lock)
-    if (
-        found is not None
-        and found.boot == boot_id()
-        and found.process.is_running()
-        and is_group_process(found.pid, config_dir)
-    ):
+    if found is not None and is_recorded_group(found, config_dir):
         return found.process
     return _in_pid_file(pid_file, config_dir)
 
 
 def conf_file(pid: int) -> Path | None:
-    """The file that a supervisord was started with, and reads at each restart; None if the process is none."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    program = next((place for place, word in enumerate(words) if word.rpartition(b"/")[2] in _NAMES), len(words))
-    options = words[program:]
-    return Path(os.fsdecode(options[options.index(b"-c") + 1])) if b"-c" in options[:-1] else None
+    """The file that a supervisord was started with, and reads at each restart.
+
+    None if the process is none, or was given a relative path: from which folder is not known, because supervisord may
+    have changed its own since.
+    """
+    given = _given_conf(pid)
+    return given if given is not None and given.is_absolute() else None
 
 
 def reads_file(pid: int, conf: Path) -> bool:
@@ -119,7 +113,34 @@ def is_group_process(pid: int, config_dir: Path) -> bool:
     conf = conf_file(pid)
     if conf is None:
         return False
-    folder = conf.parent.parent if conf.name == "programs.conf" else conf.parent
+    return _is_same(conf.parent.parent if conf.name == "programs.conf" else conf.parent, config_dir)
+
+
+def is_recorded_group(found: GroupIdentity, config_dir: Path) -> bool:
+    """Whether this entry of a lock file names a running supervisord of the group in `config_dir`.
+
+    One that was started by hand with a relative path is recorded by its guardian; the entry is the only evidence.
+    """
+    if found.boot != boot_id() or not found.process.is_running():
+        return False
+    if is_group_process(found.pid, config_dir):
+        return True
+    given = _given_conf(found.pid)
+    return given is not None and not given.is_absolute() and _is_same(Path(found.config_dir), config_dir)
+
+
+def _given_conf(pid: int) -> Path | None:
+    """What follows `-c` in the command line of a supervisord; None if the process is none."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    program = next((place for place, word in enumerate(words) if word.rpartition(b"/")[2] in _NAMES), len(words))
+    options = words[program:]
+    return Path(os.fsdecode(options[options.index(b"-c") + 1])) if b"-c" in options[:-1] else None
+
+
+def _is_same(folder: Path, config_dir: Path) -> bool:
     return folder == config_dir or os.path.realpath(folder) == os.path.realpath(config_dir)
 
 

@@ -11,18 +11,27 @@ from pathlib import Path
 import pytest
 
 from pyrotorque.errors import AlreadyRunning
-from pyrotorque.group_lock import GroupIdentity, open_lock, read_identity, running_group, write_identity
+from pyrotorque.group_lock import (
+    GroupIdentity,
+    conf_file,
+    open_lock,
+    read_identity,
+    reads_file,
+    running_group,
+    write_identity,
+)
 from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import boot_id, running_process
 from pyrotorque.supervisord import launch
+from pyrotorque.supervisord.running import find_running
 from tests.waiting import bound, eventually
 
 
-def process(*words: str) -> subprocess.Popen[bytes]:
+def process(*words: str, cwd: Path | None = None) -> subprocess.Popen[bytes]:
     """A process that waits for its input to end, with these words in its command line."""
     code = "import sys; print(flush=True); sys.stdin.read()"
     started = subprocess.Popen(
-        [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, cwd=cwd
     )
     assert started.stdout is not None
     started.stdout.readline()
@@ -108,6 +117,29 @@ def test_the_supervisord_of_another_group_is_ignored(layout: Layout, tmp_path: P
         record(layout, other.pid)
         assert found_pid(layout) is None
         other.kill()
+
+
+@pytest.mark.parametrize("name", ["supervisord.conf", "supervisor.conf", "run/programs.conf", "./supervisor.conf"])
+def test_a_foreign_supervisord_with_a_relative_path_is_never_ours(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(layout.config_dir)
+    for folder in (tmp_path, layout.config_dir):  # supervisord changes to its `directory`, which may be any
+        with process("-m", "supervisor.supervisord", "-c", name, cwd=folder) as foreign:
+            pid_file(layout, str(foreign.pid))
+            assert find_running(layout, layout.pid_file) is None
+            assert conf_file(foreign.pid) is None
+            assert not reads_file(foreign.pid, layout.config_dir / name)
+            foreign.kill()
+
+
+def test_a_supervisord_with_a_relative_path_is_ours_if_the_lock_names_it(layout: Layout, tmp_path: Path) -> None:
+    with process("-m", "supervisor.supervisord", "-c", "supervisor.conf", cwd=layout.config_dir) as started:
+        record(layout, started.pid)
+        assert found_pid(layout) == started.pid
+        write_identity(layout.group_lock, started.pid, (str(tmp_path / "other"), "socket"))
+        assert found_pid(layout) is None
+        started.kill()
 
 
 def test_a_group_behind_a_symbolic_link_is_the_same_group(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError, StateError
 from pyrotorque.foreign_errors import summary
-from pyrotorque.group_lock import holder_command, is_group_process, open_lock, read_identity
+from pyrotorque.group_lock import holder_command, is_group_process, is_recorded_group, open_lock, read_identity
 from pyrotorque.interpreter import SERVICE_FLAGS, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.linux.foreign_links import open_file
@@ -172,7 +172,7 @@ def _holder(layout: Layout) -> str:
             f"another process is starting the group in {layout.config_dir}, or it runs in another container "
             f"({layout.group_lock} is locked)"
         )
-    if not is_group_process(found.pid, layout.config_dir):
+    if not is_recorded_group(found, layout.config_dir):
         return (
             f"the group in {printable(found.config_dir)} (pid {found.pid}) uses the same state folder "
             f"{layout.state_dir}: set another state_dir in [TORQUE]"
@@ -185,7 +185,9 @@ def _listener(layout: Layout) -> str:
         pid = Supervisord(layout.supervisor_socket, timeout=2.0).pid()
     except SupervisordError:
         pid = 0
-    if is_group_process(pid, layout.config_dir) or not pid:
+    known = read_identity(layout.group_lock)
+    is_recorded = known is not None and known.pid == pid and is_recorded_group(known, layout.config_dir)
+    if not pid or is_recorded or is_group_process(pid, layout.config_dir):
         return f"the group in {layout.config_dir} is already running (see pyrotorque --status)"
     return (
         f"the supervisord with pid {pid} belongs to another group and uses the same run folder {layout.run_dir}: "
