@@ -16,6 +16,7 @@ from pyrotorque.group_lock import reads_file
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.linux.foreign_links import foreign_link
 from pyrotorque.linux.processes import ProcessIdentity
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options, read_options, write_atomically, write_options
 from pyrotorque.settings import Problem, Report, SettingsProblems, layout_of, packaged_text
@@ -270,7 +271,7 @@ def update_generated_files(config_dir: Path) -> None:
 def _update(path: Path, text: str) -> None:
     content = text.encode("utf-8", "surrogateescape")
     try:
-        if not foreign_link(path.parent) and (not path.exists() or path.read_bytes() != content):
+        if not foreign_link(path.parent) and (not path.exists() or read_regular_file(path) != content):
             write_atomically(path, content)
     except (OSError, StateError):
         return

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque.hosts import is_own_host
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition
 from pyrotorque_exporter.http import PendingResponse
 from pyrotorque_exporter.http_messages import HttpRequest, HttpResponse, accepts_gzip
@@ -94,7 +95,7 @@ class Routes:
         """Service discovery by HTTP: at any other status than 200, Prometheus keeps the targets that it has."""
         assert self._targets is not None
         try:
-            return HttpResponse(200, self._targets.read_bytes(), "application/json")
+            return HttpResponse(200, read_regular_file(self._targets), "application/json")
         except OSError:
             return HttpResponse(503, b"the groups of the fleet are not known yet\n")
 

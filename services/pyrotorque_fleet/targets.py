@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyrotorque.layout import Layout
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.settings.fleet import is_address
 from pyrotorque.settings.schema import FleetSettings
 
@@ -64,7 +65,7 @@ def write_targets(path: Path, found: list[dict[str, Any]]) -> str:
     """Replace the file if it differs; the error in one line, or an empty text."""
     content = json.dumps(found, indent=1).encode() + b"\n"
     try:
-        if path.exists() and path.read_bytes() == content:
+        if path.exists() and read_regular_file(path) == content:
             return ""
         part = path.with_name(f"{path.name}.part")
         with suppress(FileNotFoundError):

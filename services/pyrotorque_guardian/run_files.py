@@ -20,6 +20,7 @@ from pyrotorque.guard_file import GuardFiles, GuardState
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.linux.missing import is_missing
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import Options, read_options, write_atomically
 from pyrotorque.supervisord.config import programs_file, programs_text, started_services
 from pyrotorque.supervisord.seal import damage
@@ -53,7 +54,7 @@ class RunFiles:
         contents = {pid_file: b"%d\n" % supervisord}
         for path in (layout.options_file, layout.earlier_options_file, programs_file(layout), layout.group_lock):
             with suppress(OSError):
-                contents[path] = path.read_bytes()
+                contents[path] = read_regular_file(path)
         # Swept, or damaged, before this guardian was started.
         services = started_services(layout)
         if _is_damaged(path := programs_file(layout), contents.get(path, b"")):

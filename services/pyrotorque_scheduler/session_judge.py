@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.logs import owner_event
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import (
@@ -216,7 +217,7 @@ class SessionJudge:
             return
         data, fresh = encode_record(self._known), self._file.with_suffix(".json.new")
         with suppress(OSError):
-            if self._file.exists() and self._file.read_bytes() == data:
+            if self._file.exists() and read_regular_file(self._file, limit=RECORDS_MAX) == data:
                 return
         try:
             fresh.write_bytes(data)

@@ -21,6 +21,7 @@ from pyrotorque.foreign_code import foreign_code, foreign_folder, is_of_another_
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.linux.files import read_text_file
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.local_time import zone_problem
 from pyrotorque.lost_settings import lost_settings
 from pyrotorque.options import Options, read_options, write_atomically
@@ -104,7 +105,11 @@ def read(config_dir: Path, options: Options, *, seek: bool = False, strict: bool
 def _unreviewed_changes(layout: Layout) -> Iterator[Problem]:
     """A warning if torque.ini differs from its last good copy, while the stored configuration is lost."""
     copy, torque = copy_file(layout), layout.config_dir / "torque.ini"
-    if copy.exists() and torque.exists() and copy.read_bytes() != read_text_file(torque):
+    try:
+        is_same = not copy.exists() or not torque.exists() or read_regular_file(copy) == read_text_file(torque)
+    except OSError:
+        return  # what was reviewed is not known
+    if not is_same:
         text = f"{stored_file(layout)} was lost, so that changes since {copy} are in force that were not reviewed"
         yield Problem(torque.name, 0, "", text)
 

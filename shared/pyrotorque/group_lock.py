@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyrotorque.interpreter import module_command
 from pyrotorque.linux.processes import ProcessIdentity, boot_id, running_process
+from pyrotorque.linux.regular_files import read_regular_file
 
 if TYPE_CHECKING:
     # `--cron` imports this module, and must import little.
@@ -147,7 +148,7 @@ def _is_same(folder: Path, config_dir: Path) -> bool:
 def _in_pid_file(pid_file: Path, config_dir: Path) -> ProcessIdentity | None:
     """A supervisord that started before the file was written, as that of version 1.0.0, which holds no lock."""
     try:
-        pid = int(pid_file.read_text(encoding="ascii").split()[0])
+        pid = int(read_regular_file(pid_file).split()[0])
         written = pid_file.stat().st_mtime
     except (OSError, ValueError, IndexError):
         return None
@@ -186,12 +187,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _read(path: Path) -> bytes:
-    """Of a pipe, whose writer would be waited for, nothing."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        return os.read(fd, _ENTRY_MAX)
-    finally:
-        os.close(fd)
+    return read_regular_file(path, limit=_ENTRY_MAX)
 
 
 def _write(fd: int, identity: GroupIdentity) -> None:

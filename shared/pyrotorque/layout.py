@@ -140,11 +140,14 @@ class Layout:
         for folder in (self.run_dir, self.state_dir, self.log_dir):
             if folder.exists() and not folder.is_dir():
                 yield f"{folder} is a file where the group needs a folder: rename or remove it"
-        state = (self.group_lock, self.options_file, *map(self.database, ALL_SERVICES))
-        for path in (*self.log_files, *state):
+        stored = (self.state_dir / "configuration.json", self.state_dir / "torque.ini.last-good")
+        state = (self.group_lock, self.options_file, *stored, *map(self.database, ALL_SERVICES))
+        run = (self.pid_file, self.earlier_options_file, self.config_dir / "run" / "programs.conf", self.panel_port)
+        files = (*state, *run, config_py_copy(self.state_dir), self.log_dir / "supervisord.stderr.log")
+        for path in (*self.log_files, *files):
             if path.is_dir():
                 yield f"{path} is a folder where the group needs a file: rename or remove it"
-        for path in state:
+        for path in files:
             # A link may lead to a file; a log may be a pipe or a terminal.
             if path.exists() and not path.is_dir() and not path.is_file():
                 yield f"{path} is a pipe, a socket or a device where the group needs a file: rename or remove it"

@@ -17,6 +17,7 @@ import msgspec
 from pyrotorque import humanize
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.processes import boot_id
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.text import counted, encode_json, printable
 
 FOLDER: Final = "work"
@@ -135,8 +136,7 @@ def running_work(run_dir: Path) -> list[LongWork]:
     found: list[LongWork] = []
     for path in _files(run_dir / FOLDER):
         try:
-            with path.open("rb") as file:
-                work = decode_json(file.read(_SIZE_MAX), type=LongWork)
+            work = decode_json(read_regular_file(path, limit=_SIZE_MAX), type=LongWork)
         except (OSError, msgspec.DecodeError):
             continue
         if work.boot == boot_id() and _is_alive(work.pid):

@@ -1,7 +1,7 @@
 """Passes the options of the command line to the services, in `state/options.json`."""
 
+import logging
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -9,7 +9,12 @@ import msgspec
 from pyrotorque.errors import StateError
 from pyrotorque.json_input import decode_json
 from pyrotorque.layout import Layout
-from pyrotorque.linux.files import read_text_file
+from pyrotorque.linux.regular_files import read_regular_file
+from pyrotorque.text import printable
+
+log = logging.getLogger(__name__)
+
+_warned: set[Path] = set()
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,9 +36,23 @@ def read_options(layout: Layout) -> Options:
     The file in `run_dir` is that of version 1.0.0; if both exist, the newer one counts.
     """
     for path in sorted((layout.options_file, layout.earlier_options_file), key=_written, reverse=True):
-        with suppress(OSError, msgspec.DecodeError):
-            return decode_json(read_text_file(path), type=Options)
+        try:
+            return decode_json(read_regular_file(path), type=Options)
+        except FileNotFoundError:
+            continue
+        except (OSError, msgspec.DecodeError) as error:
+            _warn_once(path, getattr(error, "strerror", None) or str(error))
     return Options()
+
+
+def _warn_once(path: Path, reason: str) -> None:
+    if path not in _warned:
+        _warned.add(path)
+        log.warning(
+            "%s cannot be read: %s; options such as --dry-run may be forgotten, until `pyrotorque --restart` with them",
+            printable(str(path)),
+            reason,
+        )
 
 
 def write_options(layout: Layout, options: Options) -> None:
@@ -56,7 +75,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises StateError when the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         try:
             with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:

@@ -18,6 +18,7 @@ import msgspec
 
 from pyrotorque.errors import StateError
 from pyrotorque.json_input import decode_json
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.listen_address import bare_address
 from pyrotorque.options import write_atomically
 
@@ -106,7 +107,7 @@ class PortReservation:
             found = self._file.stat()
             if (stamp := (found.st_ino, found.st_mtime_ns)) != self._stamp:
                 self._stamp = stamp
-                wanted = decode_json(self._file.read_bytes(), type=ListenPlace | None)
+                wanted = decode_json(read_regular_file(self._file), type=ListenPlace | None)
                 if wanted != self._wanted:
                     self.close()
                     self._wanted = wanted

@@ -13,6 +13,7 @@ import msgspec
 
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.filesystems import DiskSpace, disk_space
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
 
@@ -63,7 +64,7 @@ class Room:
             found = os.stat(self._path)
             version = (found.st_mtime_ns, found.st_ino)
             if version != self._version:
-                self._limits = decode_json(self._path.read_bytes(), type=dict[str, UsedSpace])
+                self._limits = decode_json(read_regular_file(self._path), type=dict[str, UsedSpace])
                 self._version = version
         except (OSError, msgspec.DecodeError):
             return {}
@@ -88,7 +89,7 @@ def store_used(folder: Path, job: str, below: Sequence[Path], used: int, max_use
     """Store what a clean-up job has measured; with `max_used` 0 it limits nothing. Raises StateError."""
     path = folder / FILE
     try:
-        known = decode_json(path.read_bytes(), type=dict[str, UsedSpace])
+        known = decode_json(read_regular_file(path), type=dict[str, UsedSpace])
     except (OSError, msgspec.DecodeError):
         known = {}
     before = dict(known)

@@ -17,6 +17,7 @@ import msgspec
 
 from pyrotorque.json_input import decode_json
 from pyrotorque.layout import ALL_SERVICES
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.store import rows_of_other
 from pyrotorque.text import printable
 
@@ -69,7 +70,7 @@ class StateWitness:
         if mark == self._written or self._in_memory:
             return
         with suppress(OSError):
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
             try:
                 os.pwrite(fd, msgspec.json.encode(mark).ljust(_SIZE), 0)
             finally:
@@ -114,9 +115,9 @@ class StateWitness:
 
     def _read(self) -> tuple[StateMark | None, int]:
         try:
-            with self.path.open("rb") as file:
-                # Times of files have the resolution of the kernel's tick: what has the same time was seen before.
-                return decode_json(file.read(_SIZE), type=StateMark), os.fstat(file.fileno()).st_mtime_ns + 1
+            found = decode_json(read_regular_file(self.path), type=StateMark)
+            # Times of files have the resolution of the kernel's tick: what has the same time was seen before.
+            return found, self.path.stat().st_mtime_ns + 1
         except FileNotFoundError:
             return None, 0
         except (OSError, msgspec.DecodeError) as error:

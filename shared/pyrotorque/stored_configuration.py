@@ -5,6 +5,7 @@ from pathlib import Path
 from pyrotorque.errors import StateError
 from pyrotorque.layout import Layout, config_py_copy
 from pyrotorque.linux.files import read_text_file
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.serialization import from_json
@@ -18,7 +19,7 @@ def stored_file(layout: Layout) -> Path:
 def last_good(layout: Layout) -> Settings | None:
     """The stored configuration; None if there is none or it cannot be read."""
     try:
-        return from_json(stored_file(layout).read_bytes())
+        return from_json(read_regular_file(stored_file(layout)))
     except (OSError, ValueError):
         return None
 
@@ -33,10 +34,11 @@ def keep_copies(layout: Layout) -> None:
     for name, copy in (("torque.ini", copy_file(layout)), ("config.py", config_py_copy(layout.state_dir))):
         try:
             content = read_text_file(layout.config_dir / name)
-            if not copy.exists() or copy.read_bytes() != content:
+            if not copy.exists() or read_regular_file(copy) != content:
                 write_atomically(copy, content)
         except FileNotFoundError:
-            copy.unlink(missing_ok=True)
+            if name == "config.py":
+                copy.unlink(missing_ok=True)
         except (OSError, StateError):
             continue
 
@@ -45,6 +47,6 @@ def is_config_py_changed(layout: Layout) -> bool:
     """Whether config.py is another one than the group uses; false if there was none when the copy would be made."""
     copy, path = config_py_copy(layout.state_dir), layout.config_dir / "config.py"
     try:
-        return read_text_file(copy) != (read_text_file(path) if path.exists() else b"")
+        return read_regular_file(copy) != (read_text_file(path) if path.exists() else b"")
     except OSError:
         return False

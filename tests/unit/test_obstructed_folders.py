@@ -9,6 +9,19 @@ from pyrotorque.errors import LayoutError
 from pyrotorque.layout import Layout
 from pyrotorque_control.cli import run
 
+PIPES = [
+    "state/group.lock",
+    "state/scheduler.sqlite3",
+    "state/options.json",
+    "state/configuration.json",
+    "state/torque.ini.last-good",
+    "run/options.json",
+    "run/pyrotorque.pid",
+    "run/programs.conf",
+    "run/panel.port",
+    "log/supervisord.stderr.log",
+]
+
 
 @pytest.mark.parametrize("name", ["run", "state", "log"])
 def test_a_start_names_the_file(short_folder: Path, name: str) -> None:
@@ -37,7 +50,7 @@ def test_a_start_and_check_name_a_folder_at_the_place_of_a_file(
     assert not (short_folder / "run/supervisor.sock").exists()
 
 
-@pytest.mark.parametrize("name", ["state/group.lock", "state/scheduler.sqlite3", "state/options.json"])
+@pytest.mark.parametrize("name", PIPES)
 @pytest.mark.parametrize("words", [["--cron"], [], ["--status"], ["--stop"], ["check"], ["status"]], ids=" ".join)
 def test_no_command_waits_for_a_pipe_at_the_place_of_a_file(
     short_folder: Path, capsys: pytest.CaptureFixture[str], name: str, words: list[str]

@@ -14,6 +14,7 @@ import msgspec
 
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import path_name, rename_noreplace, sync_folder
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.long_work import WorkReport
 from pyrotorque.options import write_atomically
 from pyrotorque_control.backup.manifest import JOURNAL, STAGING, ArchiveError
@@ -106,7 +107,7 @@ def undo(config_dir: Path, journal: RestoreJournal) -> None:
 def unfinished(config_dir: Path) -> RestoreJournal | None:
     """The journal of a restore that was interrupted; raises ArchiveError if it cannot be read."""
     try:
-        return decode_json((config_dir / JOURNAL).read_bytes(), type=RestoreJournal)
+        return decode_json(read_regular_file(config_dir / JOURNAL, limit=RECORDS_MAX), type=RestoreJournal)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pyrotorque.layout import Layout
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import RECORD_NAME, KnownSession, decode_record
 from pyrotorque.rtorrent.session import Session
@@ -34,6 +35,6 @@ def _running_here(rtorrent: RTorrent, group: Group) -> Iterator[str]:
 
 def _record(layout: Layout) -> KnownSession | None:
     try:
-        return decode_record((layout.state_dir / RECORD_NAME).read_bytes())
+        return decode_record(read_regular_file(layout.state_dir / RECORD_NAME, limit=RECORDS_MAX))
     except OSError:
         return None

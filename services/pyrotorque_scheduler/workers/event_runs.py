@@ -18,6 +18,7 @@ from pyrotorque.events import Durable, Event, Fact
 from pyrotorque.job_order import EventOrder
 from pyrotorque.json_input import JsonDecoder
 from pyrotorque.limits import EVENT_RUN_BYTES
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.store import Store
 from pyrotorque.workers.messages import FAILED
 from pyrotorque_scheduler.event_router import Routes, add_runs
@@ -107,7 +108,7 @@ class EventRuns:
         If that run failed, the result is the runs that are not made because of it; joins the caller's transaction.
         """
         try:
-            text = self.mark_file(job).read_text("ascii").strip()
+            text = read_regular_file(self.mark_file(job)).decode("ascii").strip()
         except (OSError, UnicodeDecodeError):
             return None
         mark = text.removesuffix(FAILED)

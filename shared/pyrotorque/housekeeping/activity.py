@@ -16,6 +16,7 @@ from pyrotorque.fields.field import Field
 from pyrotorque.fields.table import FIELDS
 from pyrotorque.housekeeping.own_clock import OwnClock
 from pyrotorque.json_input import decode_json
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.options import write_atomically
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _after(known: ItemActivity | None, item: "LiveItem", last: float, now: float
 def read_activity(folder: Path) -> Activity:
     """What is stored in the folder; empty if there is nothing, or nothing readable: then counting begins again."""
     try:
-        return decode_json((folder / FILE).read_bytes(), type=Activity)
+        return decode_json(read_regular_file(folder / FILE, limit=RECORDS_MAX), type=Activity)
     except (OSError, msgspec.DecodeError):
         return Activity()
 

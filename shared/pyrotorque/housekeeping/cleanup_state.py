@@ -10,6 +10,7 @@ import msgspec
 
 from pyrotorque.housekeeping.plan import DAY, SpentRemoval
 from pyrotorque.json_input import decode_json
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
 
@@ -65,7 +66,7 @@ class StoredCleanup:
         self._path = folder / _FILE
         self.state = CleanupState()
         with suppress(FileNotFoundError):
-            self.state = decode_json(self._path.read_bytes(), type=CleanupState)
+            self.state = decode_json(read_regular_file(self._path, limit=RECORDS_MAX), type=CleanupState)
         self._apply_approval()
 
     def update(self, **changes: object) -> None:
@@ -86,7 +87,7 @@ class StoredCleanup:
     def _apply_approval(self) -> None:
         """Take over the plan that `pyrotorque cleanup --approve` named."""
         with suppress(FileNotFoundError, msgspec.DecodeError):
-            approval = decode_json((self._folder / _APPROVAL).read_bytes(), type=PlanOfItems)
+            approval = decode_json(read_regular_file(self._folder / _APPROVAL, limit=RECORDS_MAX), type=PlanOfItems)
             known = self.state.approved
             if known is None or (known.plan, known.at) != (approval.plan, approval.at):
                 pending = self.state.pending
@@ -120,7 +121,7 @@ def take_accepted(folder: Path, now: float) -> int | None:
     """
     path = folder / _ACCEPTED
     try:
-        count, at = path.read_text().split()
+        count, at = read_regular_file(path).split()
         accepted, age = int(count), now - float(at)
     except (OSError, ValueError):
         return None

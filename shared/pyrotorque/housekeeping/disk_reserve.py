@@ -11,6 +11,7 @@ import msgspec
 
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.filesystems import disk_space
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
 
@@ -58,5 +59,5 @@ class DiskReserve:
 
     def _known(self) -> Mapping[str, tuple[int, int]]:
         with suppress(OSError, msgspec.DecodeError):
-            return decode_json(self._path.read_bytes(), type=dict[str, tuple[int, int]])
+            return decode_json(read_regular_file(self._path), type=dict[str, tuple[int, int]])
         return {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque.linux.files import sync_folder
+from pyrotorque.linux.regular_files import read_regular_file
 
 _FILE: Final = "quarantine.key"
 _SIZE: Final = 32
@@ -56,4 +57,4 @@ class EntrySeals:
             finally:
                 fresh.unlink()
             sync_folder(self.folder)
-        return path.read_bytes()
+        return read_regular_file(path)

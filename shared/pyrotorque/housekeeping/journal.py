@@ -10,6 +10,7 @@ import msgspec
 from pyrotorque.errors import RemovalRefused
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.text import encode_json, printable
 
 FOLDER: Final = "removals"
@@ -105,7 +106,7 @@ class RemovalJournal:
         """All unfinished removals. Raises RemovalRefused for a file that cannot be read: its files may be moved."""
         for path in sorted(self._folder.glob("*.json")):
             try:
-                removal = decode_json(path.read_bytes(), type=RemovalRecord)
+                removal = decode_json(read_regular_file(path, limit=RECORDS_MAX), type=RemovalRecord)
             except (OSError, msgspec.DecodeError) as error:
                 raise RemovalRefused(self._unreadable(path, str(error))) from error
             if path != self._path(removal.info_hash):

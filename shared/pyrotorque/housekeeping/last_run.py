@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias, get_args
 import msgspec
 
 from pyrotorque.json_input import decode_json
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
 
@@ -54,7 +55,7 @@ def write_last_run(folder: Path, run: LastRun) -> None:
 def read_last_run(folder: Path) -> LastRun | None:
     """The last run of the job with this folder; None before the first one."""
     try:
-        return decode_json((folder / FILE).read_bytes(), type=LastRun)
+        return decode_json(read_regular_file(folder / FILE), type=LastRun)
     except (OSError, msgspec.DecodeError):
         return None
 

@@ -16,6 +16,7 @@ import msgspec
 
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.processes import awake_time, boot_id
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
 
@@ -63,7 +64,7 @@ class OwnClock:
     def _read(self) -> ClockReading:
         boot, awake, wall, machine = self.boot(), self.awake(), self.wall(), self.machine()
         try:
-            before = decode_json((self.folder / FILE).read_bytes(), type=ClockReading)
+            before = decode_json(read_regular_file(self.folder / FILE), type=ClockReading)
         except (OSError, msgspec.DecodeError):
             return ClockReading(self._last_known(wall), boot, awake, wall, machine)
         if boot == before.boot:
@@ -78,7 +79,7 @@ class OwnClock:
     def _last_known(self, wall: float) -> float:
         """Where the clock continues if its file is lost: at the last reading of items, else at the system's time."""
         try:
-            return decode_json((self.folder / _ACTIVITY).read_bytes(), type=_LastReading).at or wall
+            return decode_json(read_regular_file(self.folder / _ACTIVITY), type=_LastReading).at or wall
         except (OSError, msgspec.DecodeError):
             return wall
 

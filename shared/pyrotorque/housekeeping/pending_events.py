@@ -11,6 +11,7 @@ import msgspec
 from pyrotorque.events import TorrentRemoved, UniqueEvent
 from pyrotorque.housekeeping.journal import RemovalRecord
 from pyrotorque.json_input import JsonDecoder
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json, printable
 
@@ -48,7 +49,7 @@ class PendingEvents:
             path.unlink(missing_ok=True)
         for _, path in files[-KEPT:][:_AT_ONCE] if self.publish else ():
             try:
-                event = _decoder.decode(path.read_bytes())
+                event = _decoder.decode(read_regular_file(path))
             except (OSError, msgspec.DecodeError):
                 path.unlink(missing_ok=True)
                 continue

@@ -11,6 +11,7 @@ import msgspec
 
 from pyrotorque.housekeeping.item_files import ItemContent
 from pyrotorque.json_input import decode_json
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json, printable
 
@@ -35,7 +36,7 @@ def accept_magnets(folder: Path, hashes: Collection[str]) -> None:
 def accepted_magnets(folder: Path) -> frozenset[str]:
     """The info-hashes that the owner has confirmed; none if that cannot be read."""
     with suppress(OSError, msgspec.DecodeError):
-        return frozenset(decode_json((folder / _FILE).read_bytes(), type=list[str]))
+        return frozenset(decode_json(read_regular_file(folder / _FILE), type=list[str]))
     return frozenset()
 
 

@@ -21,6 +21,7 @@ from pyrotorque.humanize import size
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.linux.filesystems import Locations, is_within, mount_of, read_mounts
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.local_time import utc_stamp
 from pyrotorque.long_work import WorkReport
 from pyrotorque.text import encode_json, printable
@@ -157,7 +158,9 @@ def entries(quarantine: Path, seals: EntrySeals | None = None) -> Iterator[Quara
     for name in names:
         folder = quarantine / name
         with suppress(OSError, msgspec.DecodeError):
-            removal = decode_json((folder / os.fsdecode(_DESCRIPTION)).read_bytes(), type=RemovalRecord)
+            removal = decode_json(
+                read_regular_file(folder / os.fsdecode(_DESCRIPTION), limit=RECORDS_MAX), type=RemovalRecord
+            )
             if seals is not None and not seals.is_valid(removal.seal):
                 continue
             # The folder may have been renamed, or the disk mounted elsewhere.

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
+
 _SUFFIX: Final = ".compared"
 _STEP: Final = 2.0  # seconds
 
@@ -47,7 +49,7 @@ class ComparedFiles:
         if self._known is None:
             self._known = {}
             with suppress(OSError):
-                for line in self._path.read_bytes().splitlines() if self._path else ():
+                for line in read_regular_file(self._path, limit=RECORDS_MAX).splitlines() if self._path else ():
                     with suppress(ValueError):  # cut by a crash
                         key, size, changed, ctime = line.split(b" ")
                         self._known[bytes.fromhex(key.decode())] = int(size), int(changed), int(ctime)

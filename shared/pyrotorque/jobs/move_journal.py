@@ -10,6 +10,7 @@ import msgspec
 from pyrotorque.events import TorrentMoved
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.text import encode_json, printable
 from pyrotorque.workers.messages import REPORTS_MAX
 
@@ -99,7 +100,7 @@ class MoveJournal:
         """All unfinished moves, oldest first; an unreadable file is removed, because no step followed it."""
         for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
             try:
-                yield decode_json(path.read_bytes(), type=Move)
+                yield decode_json(read_regular_file(path, limit=RECORDS_MAX), type=Move)
             except (OSError, msgspec.DecodeError):
                 path.unlink(missing_ok=True)
 
@@ -136,7 +137,7 @@ class FinishedMoves:
         files = sorted((path.stat().st_mtime, path) for path in self._folder.glob("*.moved"))
         for at, path in files[:REPORTS_MAX]:
             try:
-                move = decode_json(path.read_bytes(), type=Move)
+                move = decode_json(read_regular_file(path, limit=RECORDS_MAX), type=Move)
             except (OSError, msgspec.DecodeError):
                 path.unlink(missing_ok=True)
                 continue

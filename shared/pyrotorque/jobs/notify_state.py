@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque.json_input import decode_json
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import printable
 
@@ -68,7 +69,7 @@ class NotifyState(msgspec.Struct):
 def read_state(folder: Path) -> NotifyState:
     """The stored state; an unreadable file is an empty one: a message too many is better than none."""
     try:
-        return decode_json((folder / "notify.json").read_bytes(), type=NotifyState)
+        return decode_json(read_regular_file(folder / "notify.json"), type=NotifyState)
     except (OSError, msgspec.DecodeError):
         return NotifyState()
 

@@ -32,6 +32,7 @@ from pyrotorque.jobs.housekeeping_job import HousekeepingJob
 from pyrotorque.jobs.params import get_count, get_text
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.settings.values import duration, folders
 from pyrotorque.suggestions import suggestion
@@ -240,7 +241,7 @@ class Orphans(HousekeepingJob):
 
     def state(self) -> OrphanState:
         with suppress(OSError, msgspec.DecodeError):
-            return decode_json((self.state_dir / "orphans").read_bytes(), type=OrphanState)
+            return decode_json(read_regular_file(self.state_dir / "orphans", limit=RECORDS_MAX), type=OrphanState)
         return OrphanState()
 
     def _write(self, state: OrphanState) -> None:

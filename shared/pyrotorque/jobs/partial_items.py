@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from pyrotorque.json_input import decode_json
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.options import write_atomically
 
 
@@ -21,7 +22,7 @@ class EarlierPartialItems:
         self._path = folder / "earlier-partial"
         self._hashes: frozenset[str] | None = None
         with suppress(FileNotFoundError, msgspec.DecodeError):
-            self._hashes = frozenset(decode_json(self._path.read_bytes(), type=list[str]))
+            self._hashes = frozenset(decode_json(read_regular_file(self._path, limit=RECORDS_MAX), type=list[str]))
 
     @property
     def needs_update(self) -> bool:

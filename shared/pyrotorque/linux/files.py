@@ -14,6 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
+from pyrotorque.linux.regular_files import read_regular_file
+
 HERE: Final = -100
 """AT_FDCWD: as the folder of a FileName, its name is a path."""
 _RENAME_NOREPLACE: Final = 1
@@ -25,7 +27,6 @@ _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLO
 _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK: Final = 1 << 20
 _NAME_MAX: Final = 255
-_TEXT_MAX: Final = 16 << 20
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 AnyPath: TypeAlias = "bytes | str | Path"
@@ -229,15 +230,7 @@ def read_text_file(path: AnyPath) -> bytes:
     OSError where the name denotes a pipe, a socket or a folder, or more than 16 MiB, such as /dev/zero: none of these
     may stop its reader.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        mode = os.fstat(fd).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
-            raise OSError(errno.EINVAL, "it is no file", os.fsdecode(path))
-        content = file.read(_TEXT_MAX + 1)
-    if len(content) > _TEXT_MAX:
-        raise OSError(errno.EFBIG, f"it has more than {_TEXT_MAX >> 20} MiB", os.fsdecode(path))
-    return content
+    return read_regular_file(path, devices=True)
 
 
 def sync_folder(folder: "int | Path") -> None:

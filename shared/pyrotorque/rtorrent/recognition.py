@@ -16,6 +16,7 @@ import msgspec
 
 from pyrotorque.errors import RTorrentFault, SessionNotKnown
 from pyrotorque.json_input import decode_json
+from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.rtorrent.client import RTorrent
 from pyrotorque.rtorrent.identity import Identity
 from pyrotorque.rtorrent.session import Session
@@ -283,7 +284,7 @@ class SessionGate:
             found = path.stat()
             stamp = (found.st_mtime_ns, found.st_ino)
             if stamp != self._stamp:
-                self._record, self._stamp = decode_record(path.read_bytes()), stamp
+                self._record, self._stamp = decode_record(read_regular_file(path, limit=RECORDS_MAX)), stamp
         except OSError:
             self._record, self._stamp = None, (0, 0)
         return self._record

@@ -86,7 +86,7 @@ class GuardianWatch:
     def _holder(self) -> int:
         """The pid that holds the role; 0 for none."""
         try:
-            fd = os.open(self._lock_file, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._lock_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return 0
         try:

@@ -12,6 +12,7 @@ from pyrotorque.interpreter import SERVICE_FLAGS
 from pyrotorque.layout import ALL_SERVICES, OPTIONAL_SERVICES, SERVICES, Layout
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.linux.processes import current_umask
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import Options, write_atomically
 from pyrotorque.supervisord import seal
 from pyrotorque.text import printable
@@ -112,7 +113,7 @@ def written_layout(config_dir: Path) -> Layout | None:
     """
     home = config_dir.expanduser().absolute()
     try:
-        table = (home / "run" / "programs.conf").read_text(encoding="utf-8", errors="replace")
+        table = read_regular_file(home / "run" / "programs.conf").decode("utf-8", "replace")
         found = _GUARDIAN.search(table)
         words = shlex.split(found[1].replace("%%", "%")) if found else []
         folders = {name: Path(words[words.index(f"--{name}-dir") + 1]) for name in ("run", "state")}
@@ -154,7 +155,7 @@ def services_in(table: str) -> tuple[str, ...]:
 def table_services(config_dir: Path) -> tuple[str, ...]:
     """The services of the process table with which the group was started last; those of each group if there is none."""
     try:
-        table = programs_file(Layout.below(config_dir)).read_text(encoding="utf-8", errors="replace")
+        table = read_regular_file(programs_file(Layout.below(config_dir))).decode("utf-8", "replace")
     except OSError:
         return SERVICES
     return services_in(table)
