@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import click
 
-from pyrotorque.errors import PyrotorqueError
+from pyrotorque.errors import LayoutError, PyrotorqueError
 from pyrotorque.foreign_errors import explain
 from pyrotorque.home import expand_home
 from pyrotorque.humanize import duration
 from pyrotorque.options import Options
 from pyrotorque.settings import configuration_dir
+from pyrotorque.text import printable
 from pyrotorque_control.completion import complete_job
 from pyrotorque_control.exit_codes import EX_IOERR, EX_OK, EX_SOFTWARE, EX_UNAVAILABLE, EX_USAGE, INTERRUPTED, exit_code
 from pyrotorque_control.group import Group
@@ -230,4 +231,12 @@ def _options(given: dict[str, Any]) -> Options:
 
 
 def _absolute(name: str) -> str:
-    return str(expand_home(name).absolute())
+    """Raises LayoutError for what the file with the options cannot contain."""
+    found = str(expand_home(name).absolute())
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        raise LayoutError(
+            f"cannot use the path {printable(found)}: it contains bytes that are not UTF-8; use another path"
+        ) from None
+    return found

@@ -69,6 +69,18 @@ def test_without_a_guard_file_nothing_is_started(pyrotorque: Command) -> None:
     assert "or use --fg" in ended.problem
 
 
+@pytest.mark.parametrize("option", ["--guard-file", "--pid-file", "--config-file"])
+@pytest.mark.parametrize("words", [(), ("--fg",), ("check",), ("--cron",), ("--restart",)], ids=" ".join)
+def test_a_path_that_is_not_utf_8_is_refused(
+    pyrotorque: Command, tmp_path: Path, option: str, words: tuple[str, ...]
+) -> None:
+    path = os.fsdecode(bytes(tmp_path) + b"/\xff")
+    Path(path).touch()
+    ended = pyrotorque.configured(f"[TORQUE]\n{NOWHERE}")(option, path, *words)
+    assert ended.code == 78
+    assert f"cannot use the path {tmp_path}/\\xff: it contains bytes that are not UTF-8" in ended.problem
+
+
 @pytest.mark.parametrize("words", [("--status",), ("-?",), ("status",)])
 def test_what_does_not_run_is_reported_with_69(pyrotorque: Command, words: tuple[str, ...]) -> None:
     ended = pyrotorque.configured("[TORQUE]\n")(*words)
