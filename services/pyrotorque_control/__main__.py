@@ -2,12 +2,15 @@
 
 import sys
 
-from pyrotorque.interpreter import prepare_command
-
 
 def main() -> int:
     """Run the command line and return its exit code; `--cron` is handled before other modules are imported."""
-    prepare_command()
+    try:
+        from pyrotorque.interpreter import prepare_command  # Ctrl-C may come while modules are imported
+
+        prepare_command()
+    except KeyboardInterrupt:
+        return _interrupted()
     return run(sys.argv[1:])
 
 
@@ -15,6 +18,8 @@ def run(arguments: list[str]) -> int:
     """Run these words; `prepare_command` was called."""
     try:
         return _run(arguments)
+    except KeyboardInterrupt:
+        return _interrupted()
     except (MemoryError, ImportError) as error:  # while modules are imported
         from pyrotorque.foreign_errors import explain
 
@@ -38,6 +43,12 @@ def _run(arguments: list[str]) -> int:
     from pyrotorque_control.cli import run
 
     return run(arguments)
+
+
+def _interrupted() -> int:
+    from pyrotorque_control.exit_codes import INTERRUPTED
+
+    return INTERRUPTED
 
 
 if __name__ == "__main__":
