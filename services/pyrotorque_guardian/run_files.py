@@ -110,7 +110,7 @@ class RunFiles:
     def _lost(self, path: Path) -> bool:
         """Whether the file was emptied or cut off. One that a restart has written since is whole, and stays."""
         try:
-            content = path.read_bytes()
+            content = read_regular_file(path)
         except OSError:
             return False
         return content != self.contents[path] and _is_damaged(path, content)

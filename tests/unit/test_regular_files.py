@@ -17,7 +17,7 @@ from pyrotorque.options import Options, read_options
 from pyrotorque.port_reservation import PortReservation
 from pyrotorque.room import Room, store_used
 from pyrotorque.state_witness import StateMark, StateWitness
-from pyrotorque.stored_configuration import keep_copy, last_good
+from pyrotorque.stored_configuration import keep_copies, last_good
 
 DAMAGED = [b"", b'{"log_level":"\xff\xfe"}', b"[" * 100_000, b"7", None]
 
@@ -60,7 +60,7 @@ def _configuration(folder: Path, content: bytes | None) -> None:
     assert last_good(layout) is None
     (folder / "torque.ini").touch()
     damage(layout.state_dir / "torque.ini.last-good", content)
-    keep_copy(layout)
+    keep_copies(layout)
 
 
 def _witness(folder: Path, content: bytes | None) -> None:

@@ -19,6 +19,7 @@ from pyrotorque.interpreter import SERVICE_FLAGS, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.linux.foreign_links import open_file
 from pyrotorque.linux.processes import ProcessIdentity, running_process
+from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options
 from pyrotorque.supervisord.client import Supervisord, SupervisordError
@@ -201,7 +202,7 @@ def _cause(layout: Layout, errors: Path) -> str:
 
 def _last_line(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = read_regular_file(path)
     except OSError:
         content = b""
     lines = [printable(line) for line in content.splitlines() if line.strip() and not line.startswith(b"For help")]

@@ -1,6 +1,6 @@
 """`python -m pyrotorque.supervisord.relaunch CONFIG_DIR RUN_DIR STATE_DIR`: replaces a supervisord that hangs.
 
-The guardian starts it in a session of its own, because it ends together with supervisord. Nobody reviews the files
+The guardian starts it in a session of its own, because it ends together with supervisord. The files are not reviewed
 meanwhile: the group comes back in the folders, with the options and with the services it was started with.
 """
 

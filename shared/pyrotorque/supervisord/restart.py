@@ -6,7 +6,6 @@ from pathlib import Path
 from pyrotorque.errors import GuardRemoved, LayoutError
 from pyrotorque.guard_file import GuardFiles, GuardState, permits_start
 from pyrotorque.layout import Layout
-from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import Options
 from pyrotorque.supervisord.client import Supervisord
 from pyrotorque.supervisord.config import (
