@@ -22,11 +22,20 @@ def settings_of(group: Group) -> Settings:
     except SettingsError as error:
         if stored is None:
             raise
-        click.echo(f"pyrotorque: warning: using the last good configuration: {error}", err=True)
+        _warn_once(f"pyrotorque: warning: using the last good configuration: {error}")
         return stored
     if settings.rtorrent.url is None and stored is not None:
         return msgspec.structs.replace(settings, rtorrent=stored.rtorrent)
     return settings
+
+
+def _warn_once(text: str) -> None:
+    """Print the text, unless this command has printed it before."""
+    context = click.get_current_context(silent=True)
+    shown: set[str] = set() if context is None else context.meta.setdefault("pyrotorque.warnings", set())
+    if text not in shown:
+        click.echo(text, err=True)
+    shown.add(text)
 
 
 def rtorrent_of(settings: Settings, *, timeout: float | None = None) -> RTorrent:

@@ -301,6 +301,11 @@ def test_follow_yields_stored_events_and_then_new_ones(layout: Layout, store: St
     assert eventually(lambda: bus.wait(0.01) or name_of(next(live))) == "new"
     live.close()
     assert [name_of(found) for found in follow(layout, ["watcher"], forever=False)] == ["old", "new"]
+    assert [name_of(found) for found in follow(layout, ["watcher"], newest=1, forever=False)] == ["new"]
+    live = follow(layout, ["watcher"], newest=1, poll=0.02)
+    assert name_of(next(live)) == "new"
+    assert next(live) is None, "what was left out of the newest is not shown later"
+    live.close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user")

@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
+from pyrotorque import configuration
+from pyrotorque.options import Options
 from pyrotorque_control.cli import pyrotorque as pyrotorque_command
 from pyrotorque_control.commands.status import rtorrent_line
 from pyrotorque_control.cron import answer
@@ -254,3 +256,42 @@ def test_the_answer_to_cron_loads_next_to_nothing() -> None:
         "lark",
         "zmq",
     }
+
+
+_NAMED = [
+    "explain", "explain --job", "start", "stop", "park", "park x --job", "pause", "resume", "cleanup",
+    "quarantine restore", "quarantine purge", "retry", "forget", "fleet find", "fleet why", "fleet release", "restart",
+    "add", "add x --to", "events --since", "backup", "restore", "restore x --session", "panel token",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["", " "])
+@pytest.mark.parametrize("words", _NAMED)
+def test_an_empty_word_is_a_usage_error_also_while_nothing_runs(
+    pyrotorque: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, word: str
+) -> None:
+    """As a path it would be the current folder."""
+    monkeypatch.chdir(tmp_path)
+    ended = pyrotorque.configured("[TORQUE]\n")(*words.split(), word)
+    assert (ended.code, ended.out) == (64, "")
+    assert list(tmp_path.glob("*.gz")) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["park x --for never", "events -n 0", "events -n some", "events --since never", "start " + "A" * 39,
+     "fleet events -n 0", "fleet claims --limit 0", "backup . --keep 0", "fleet why " + "A" * 39],
+)  # fmt: skip
+def test_so_is_a_wrong_number_time_or_hash(pyrotorque: Command, words: str) -> None:
+    assert pyrotorque.configured("[TORQUE]\n")(*words.split()).code == 64
+
+
+def test_a_wrong_configuration_is_a_warning_once_for_each_command(pyrotorque: Command) -> None:
+    pyrotorque.configured(f"[TORQUE]\n{NOWHERE}")
+    found = configuration.read(pyrotorque.home, Options())
+    found.layout.prepare()
+    configuration.adopt(found)
+    pyrotorque.configured("[TORQUE]\nnonsense\n")
+    for _ in range(2):
+        ended = pyrotorque("explain", "some")
+        assert ended.err.count("using the last good configuration") == 1

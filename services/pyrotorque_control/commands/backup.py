@@ -18,13 +18,14 @@ from pyrotorque_control.backup.contents import ARCHIVE_PREFIX, ARCHIVE_SUFFIX
 from pyrotorque_control.backup.create import as_json, layout_in_use, make_backup, remove_leftovers, summary
 from pyrotorque_control.backup.session_files import find_session
 from pyrotorque_control.exit_codes import EX_OK, EX_USAGE
+from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import CommandError, Group
 
 _NAME: Final = re.compile(rf"{ARCHIVE_PREFIX}\d{{8}}-\d{{6}}{re.escape(ARCHIVE_SUFFIX)}", re.ASCII)
 
 
 @click.command(short_help="Back up configuration, state and rTorrent's session.")
-@click.argument("archive")
+@click.argument("archive", callback=given_word)
 @click.option("--no-session", is_flag=True, help="Leave out rTorrent's session, as where it cannot be seen from here.")
 @click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Then remove all but the newest N archives.")
 @click.option("--json", "as_json_", is_flag=True, help="One JSON object.")

@@ -16,6 +16,7 @@ from pyrotorque_control import terminal
 from pyrotorque_control.client import recorded
 from pyrotorque_control.completion import complete_job
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
+from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.progress import ShownProgress
 
@@ -28,7 +29,7 @@ _FILES_MAX = 10
 
 
 @click.command(short_help="Show what clean-up jobs would remove, and why the rest stays.")
-@click.argument("job", required=False, metavar="[JOB]", shell_complete=complete_job)
+@click.argument("job", callback=given_word, required=False, metavar="[JOB]", shell_complete=complete_job)
 @click.option("--item", metavar="HASH|NAME", help="Only items with this hash or part of a name: why they go or stay.")
 @click.option("--approve", metavar="PLAN", help="Let the job carry out this plan, which exceeds max_percent.")
 @click.option("--accept-items", is_flag=True, help="Confirm that rTorrent's list of items is shorter than it was.")

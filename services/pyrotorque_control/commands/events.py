@@ -14,25 +14,36 @@ from pyrotorque.humanize import date_time
 from pyrotorque.layout import ALL_SERVICES, SERVICES
 from pyrotorque.text import printable
 from pyrotorque_control import terminal
+from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import Group
 
 _AGO: Final = re.compile(r"(\d+)\s*([smhdw]?)")
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LINES_MAX: Final = 1_000_000
 _FIRST: Final = ("name", "metafile", "job", "service", "state", "reason", "kind")
 
 
 @click.command(short_help="Show events, past or live.")
 @click.option("--follow", "-f", is_flag=True, help="Continue with new events, until Ctrl-C.")
-@click.option("--since", metavar="TIME", help="Start time: 10m, 2h, 3d (ago), a date and time, or Unix seconds.")
+@click.option(
+    "--lines", "-n", type=click.IntRange(1, _LINES_MAX), metavar="N", help="Of the stored events, the newest so many."
+)
+@click.option(
+    "--since",
+    callback=given_word,
+    metavar="TIME",
+    help="Start time: 10m, 2h, 3d (ago), a date and time, or Unix seconds.",
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object per line: source, seq, at, type, and its fields."
 )
 @click.pass_obj
-def command(group: Group, follow: bool, since: str | None, as_json: bool) -> None:
+def command(group: Group, follow: bool, lines: int | None, since: str | None, as_json: bool) -> None:
     """Show events: loads, starts, failures, completed items, states of services.
 
     \b
       pyrotorque events --since 1h                       the last hour
+      pyrotorque events -n 20 -f                         20, then new ones
       pyrotorque events --since '2026-11-24 20:00' -f    since then
       pyrotorque events --json | jq -c 'select(.type == "LoadFailed")'
 
@@ -43,7 +54,7 @@ def command(group: Group, follow: bool, since: str | None, as_json: bool) -> Non
     begin = moment(since, time.time()) if since else 0.0
     layout = group.layout
     services = [name for name in ALL_SERVICES if name in SERVICES or layout.database(name).exists()]
-    for delivery in deliveries(layout, services, begin, forever=follow):
+    for delivery in deliveries(layout, services, begin, newest=lines, forever=follow):
         if delivery is not None:
             click.echo(terminal.json_line(fields(delivery)) if as_json else line(delivery))
 

@@ -13,12 +13,13 @@ from pyrotorque_control.client import actor_of
 from pyrotorque_control.completion import complete_job
 from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.failed_moves import failed_moves, failure_lines, is_chosen
+from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import Group
 
 
 @click.command(short_help="Explain why an item is or is not started.")
-@click.argument("item", required=False, metavar="[HASH|NAME]")
-@click.option("--job", shell_complete=complete_job, help="This queue only.")
+@click.argument("item", callback=given_word, required=False, metavar="[HASH|NAME]")
+@click.option("--job", callback=given_word, shell_complete=complete_job, help="This queue only.")
 @click.option("--history", is_flag=True, help="Recent decisions and their reasons.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object or list.")
 @click.pass_obj

@@ -15,6 +15,7 @@ from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.client import actor_of, require_service
 from pyrotorque_control.exit_codes import EX_OK, EX_UNAVAILABLE
+from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.item_choice import looks_like_hash, matching_item
 
@@ -62,7 +63,7 @@ def command(context: click.Context, as_json: bool) -> int:
 
 
 @command.command(short_help="Find items in all groups.")
-@click.argument("text")
+@click.argument("text", callback=given_word)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per item.")
 @click.pass_obj
 def find(group: Group, text: str, as_json: bool) -> int:
@@ -136,7 +137,7 @@ def claims(group: Group, state: str | None, limit: int, as_json: bool) -> int:
 
 
 @command.command(short_help="Explain why no group has taken a metafile.")
-@click.argument("claim", metavar="HASH|NAME")
+@click.argument("claim", callback=given_word, metavar="HASH|NAME")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def why(group: Group, claim: str, as_json: bool) -> int:
@@ -164,7 +165,7 @@ def why(group: Group, claim: str, as_json: bool) -> int:
 
 
 @command.command(short_help="Take a metafile from a group, such as a dead host's.")
-@click.argument("claim", metavar="HASH|NAME")
+@click.argument("claim", callback=given_word, metavar="HASH|NAME")
 @click.pass_obj
 def release(group: Group, claim: str) -> int:
     """Offer a metafile again that a group was permitted to start, although that group may have started it.

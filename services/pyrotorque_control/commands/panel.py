@@ -17,6 +17,7 @@ from pyrotorque.requests import (
     SetPanelPassword,
 )
 from pyrotorque_control.client import actor_of, require_service
+from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import Group
 
 _PASSWORD_MIN = 8
@@ -54,7 +55,7 @@ def password(group: Group, remove: bool) -> None:
 
 
 @command.command(short_help="Make a token of the API.")
-@click.argument("name")
+@click.argument("name", callback=given_word)
 @click.option("--scope", type=click.Choice(["read", "act"]), default="read", show_default=True, help="What it may do.")
 @click.option("--remove", is_flag=True, help="The token of this name is no longer valid.")
 @click.pass_obj

@@ -15,6 +15,7 @@ from pyrotorque.text import is_hash_of, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.client import recorded
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
+from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import Group
 from pyrotorque_control.hints import general_hint
 from pyrotorque_control.progress import ShownProgress
@@ -77,7 +78,7 @@ def list_entries(group: Group, as_json: bool) -> int:
 
 
 @command.command(short_help="Restore items with their data.")
-@click.argument("items", nargs=-1, required=True, metavar="HASH|NAME…")
+@click.argument("items", nargs=-1, callback=given_word, required=True, metavar="HASH|NAME…")
 @click.option("--start/--no-start", default=None, help="Start the item, whether it was started before or not.")
 @click.pass_obj
 def restore(group: Group, items: Sequence[str], start: bool | None) -> int:
@@ -101,7 +102,7 @@ def restore(group: Group, items: Sequence[str], start: bool | None) -> int:
 
 
 @command.command(short_help="Delete the data of entries now.")
-@click.argument("items", nargs=-1, required=True, metavar="HASH|NAME…")
+@click.argument("items", nargs=-1, callback=given_word, required=True, metavar="HASH|NAME…")
 @click.pass_obj
 def purge(group: Group, items: Sequence[str]) -> int:
     """Delete the data of these entries before their time is over. It cannot be undone, so the hash, the name of the
@@ -158,8 +159,6 @@ def _each(
     done: str,
     word: str,
 ) -> int:
-    if not all(item.strip() for item in items):
-        raise click.UsageError("an empty word names no entry")
     code = EX_OK
     found = _entries(group)
     named = [_chosen(found, item, whole=word == "purge") for item in items]

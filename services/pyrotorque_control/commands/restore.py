@@ -15,6 +15,7 @@ from pyrotorque_control.backup.moved_paths import parse_moves
 from pyrotorque_control.backup.restore import RestoreReport, checked_archive, restore, undo_restore
 from pyrotorque_control.backup.staged_files import RestoreRequest
 from pyrotorque_control.exit_codes import EX_OK, EX_USAGE
+from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent_include import include_warning
 
@@ -22,10 +23,15 @@ _LINES_SHOWN = 20
 
 
 @click.command(short_help="Restore a backup.")
-@click.argument("archive", required=False)
+@click.argument("archive", callback=given_word, required=False)
 @click.option("--list", "list_", is_flag=True, help="Check the archive, and show what it contains.")
 @click.option("--dry-run", is_flag=True, help="Check everything, also while the group runs; show what would be done.")
-@click.option("--session", metavar="DIR", help="Restore rTorrent's session to this folder; rTorrent must be stopped.")
+@click.option(
+    "--session",
+    callback=given_word,
+    metavar="DIR",
+    help="Restore rTorrent's session to this folder; rTorrent must be stopped.",
+)
 @click.option("--no-session", is_flag=True, help="Restore no session: rTorrent continues with the one that it has.")
 @click.option("--replace", is_flag=True, help="Replace existing files; they are kept in a folder beside.")
 @click.option("--move", multiple=True, metavar="OLD=NEW", help="What was below OLD is below NEW now; may be repeated.")

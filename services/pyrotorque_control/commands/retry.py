@@ -7,12 +7,13 @@ import click
 from pyrotorque.actions import retry_all_metafiles, retry_metafiles
 from pyrotorque.home import expand_home
 from pyrotorque_control.client import act
+from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import Group
 from pyrotorque_control.load_progress import follow
 
 
 @click.command(short_help="Load metafiles again: failed, baseline, or any one.")
-@click.argument("paths", nargs=-1, metavar="PATH…")
+@click.argument("paths", nargs=-1, callback=given_word, metavar="PATH…")
 @click.option(
     "--all", "everything", is_flag=True, help="All failed metafiles, and those that existed before the first start."
 )

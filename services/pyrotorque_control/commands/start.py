@@ -4,12 +4,13 @@ import click
 
 from pyrotorque.actions import start_item
 from pyrotorque_control.client import act
+from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import Group
 from pyrotorque_control.item_choice import chosen_item
 
 
 @click.command(short_help="Start one item now, regardless of limits.")
-@click.argument("item", metavar="HASH|NAME")
+@click.argument("item", callback=given_word, metavar="HASH|NAME")
 @click.pass_obj
 def command(group: Group, item: str) -> None:
     """Start one item now, regardless of the limits of the queue. It occupies a slot like any other item.

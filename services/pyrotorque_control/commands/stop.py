@@ -5,12 +5,13 @@ import click
 from pyrotorque.actions import stop_item
 from pyrotorque_control.client import act
 from pyrotorque_control.completion import complete_job
+from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import Group
 from pyrotorque_control.item_choice import chosen_item
 
 
 @click.command(short_help="Stop one item until it is started.")
-@click.argument("item", metavar="HASH|NAME")
+@click.argument("item", callback=given_word, metavar="HASH|NAME")
 @click.option(
     "--job",
     shell_complete=complete_job,

@@ -4,7 +4,8 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from heapq import merge
 from typing import get_args
@@ -70,19 +71,31 @@ def require_sockets() -> None:
 
 
 def follow(
-    layout: Layout, services: Sequence[str], since: float = 0.0, *, forever: bool = True, poll: float = 1.0
+    layout: Layout,
+    services: Sequence[str],
+    since: float = 0.0,
+    *,
+    newest: int | None = None,
+    forever: bool = True,
+    poll: float = 1.0,
 ) -> Generator[Delivery | None]:
-    """The durable events of `services` since `since`: those in their files ordered by time, then, `forever`, new ones.
+    """The durable events of `services` since `since`: those in their files ordered by time (of these, the `newest` so
+    many), then, `forever`, new ones.
 
     Without new events it yields None every `poll` seconds. The services need not run.
     """
     cursors: dict[str, Cursor] = {}
     bodies = [_decoded(stored_events(layout.database(service), since)) for service in services]
-    for delivery in merge(*bodies, key=lambda found: found.event.at):
-        cursors[delivery.envelope.source] = Cursor(delivery.envelope.epoch, delivery.envelope.seq)
-        yield delivery
+    stored = _noted(merge(*bodies, key=lambda found: found.event.at), cursors)
+    yield from stored if newest is None else deque(stored, maxlen=newest)
     if forever:
         yield from _new_events(layout, services, cursors, poll)
+
+
+def _noted(deliveries: Iterable[Delivery], cursors: dict[str, Cursor]) -> Iterator[Delivery]:
+    for delivery in deliveries:
+        cursors[delivery.envelope.source] = Cursor(delivery.envelope.epoch, delivery.envelope.seq)
+        yield delivery
 
 
 def _new_events(
