@@ -1,25 +1,31 @@
 """Argument vectors from templates: an inserted value is always text of one argument, never a command.
 
 With `shell`, values are positional parameters of `sh -c`, and the command text contains only `"${1}"`: no shell parses
-the value itself.
+the value itself. Where the text may change these parameters, it has variables instead.
 """
 
+import re
 import shlex
-from collections.abc import Mapping
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 from pyrotorque.errors import TemplateError, UserError
-from pyrotorque.jobs.code_arguments import Word, refuse_code, refuse_code_in_shell
+from pyrotorque.jobs.code_arguments import refuse_code
+from pyrotorque.jobs.command_words import Word
+from pyrotorque.jobs.shell_commands import HOLE, ShellWord, SimpleCommand
+from pyrotorque.jobs.shell_text import read_shell
 from pyrotorque.template_files import FILE, read_template
 from pyrotorque.templates import Inserted, Template, compile_source
 from pyrotorque.templates.template import Piece
 from pyrotorque.text import printable
 
-Quote = Literal["", "'", '"']
-
 _OPEN, _CLOSE = "{{", "}}"
 # Characters of Unicode's private use area replace template expressions while the text is split into words.
 _FIRST_PLACEHOLDER: Final = 0xF0000
+_VARIABLE: Final = "pyrotorque_value_"
+# What may change `$1`; functions have another one.
+_CHANGING: Final = frozenset((".", "source", "set", "shift", "eval", "function"))
+_FUNCTION: Final = re.compile(r"\(\s*\)")
 
 
 def compile_text(text: str) -> Template:
@@ -50,14 +56,12 @@ class ShellText:
             raise UserError("the command is empty: it must contain a shell command")
         self.fields = self._template.fields
         for pieces in self._template.shapes():
-            _placed(pieces)
-        if self.fields:
-            text, expressions = _with_placeholders(text)
-            refuse_code_in_shell(text, lambda word: _word(word.translate(expressions)))
+            _refuse_code(_placed(pieces).commands, [piece.fields for piece in pieces if isinstance(piece, Inserted)])
 
     def argv(self, namespace: Mapping[str, object]) -> list[str]:
-        text, values = _placed(self._template.pieces(namespace))
-        return ["/bin/sh", "-c", text, "sh", *map(_without_nul, values)]
+        pieces = self._template.pieces(namespace)
+        values = [piece.text for piece in pieces if isinstance(piece, Inserted)]
+        return ["/bin/sh", "-c", _placed(pieces).text, "sh", *map(_without_nul, values)]
 
 
 def compile_command(text: str, *, shell: bool) -> Vector | ShellText:
@@ -109,42 +113,47 @@ def _with_placeholders(text: str) -> tuple[str, dict[int, str]]:
     return "".join(parts) + rest, expressions
 
 
-def _placed(pieces: list[Piece]) -> tuple[str, list[str]]:
-    """The shell text with a parameter in place of each value, and the values."""
-    text: list[str] = []
-    values: list[str] = []
-    quote: Quote = ""
-    for piece in pieces:
-        if isinstance(piece, Inserted):
-            if quote == "'":
-                raise UserError("a value cannot be inserted between single quotes in a shell command: use double ones")
-            if text and text[-1].endswith(("\\", "$")):
-                raise UserError("a value cannot be inserted directly after a \\ or $ in a shell command")
-            values.append(piece.text)
-            parameter = f"${{{len(values)}}}"
-            text.append(parameter if quote else f'"{parameter}"')
-        else:
-            quote = _quote_after(piece, quote)
-            text.append(piece)
-    whole = "".join(text)
-    if values and "((" in whole:
+class _Placed(NamedTuple):
+    text: str
+    commands: list[SimpleCommand]
+
+
+def _placed(pieces: list[Piece]) -> _Placed:
+    """The shell text with a parameter in place of each value, and its commands."""
+    source = "".join(HOLE if isinstance(piece, Inserted) else piece for piece in pieces)
+    if HOLE not in source:
+        return _Placed(source, [])
+    if "((" in source:
         raise UserError("a value cannot be inserted in a shell command with `((`: shell arithmetic would evaluate it")
-    return whole, values
+    script = read_shell(source)
+    changes = _changes_parameters(source, script.commands)
+    first, *rest = source.split(HOLE)
+    parts = [first]
+    for number, (quoted, text) in enumerate(zip(script.quoted, rest, strict=True), 1):
+        parameter = f"${{{_VARIABLE}{number}}}" if changes else f"${{{number}}}"
+        parts += [parameter if quoted else f'"{parameter}"', text]
+    kept = [f"{_VARIABLE}{number}=${{{number}}}; " for number in range(1, len(rest) + 1)] if changes else []
+    return _Placed("".join([*kept, *parts]), script.commands)
 
 
-def _quote_after(text: str, quote: Quote) -> Quote:
-    """The quote that is open after `text`; a wrong guess can split a word, but never inject a command."""
-    escaped = False
-    for char in text:
-        if escaped:
-            escaped = False
-        elif char == "\\" and quote != "'":
-            escaped = True
-        elif char == quote:
-            quote = ""
-        elif not quote and char in ("'", '"'):
-            quote = "'" if char == "'" else '"'
-    return quote
+def _changes_parameters(source: str, commands: Sequence[SimpleCommand]) -> bool:
+    words = {word.text for command in commands for word in command.words if word.text != "."}
+    programs = {command.words[0].text for command in commands}
+    return bool(_CHANGING & (words | programs)) or _FUNCTION.search(source) is not None
+
+
+def _refuse_code(commands: Sequence[SimpleCommand], fields: Sequence[frozenset[str]]) -> None:
+    for command in commands:
+        given = frozenset[str]().union(*(fields[number] for number in command.given))
+        refuse_code([_shell_word(word, fields) for word in command.words], given)
+
+
+def _shell_word(word: ShellWord, fields: Sequence[frozenset[str]]) -> Word:
+    """The word with its values as they are written in templates."""
+    first, *rest = word.text.split(HOLE)
+    shown = [f"{{{{{', '.join(sorted(fields[number]))}}}}}" for number in word.values]
+    text = first + "".join(value + text for value, text in zip(shown, rest, strict=False))
+    return Word(text, frozenset[str]().union(*(fields[number] for number in word.values)))
 
 
 def _without_nul(text: str) -> str:

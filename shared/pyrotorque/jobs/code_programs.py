@@ -28,6 +28,11 @@ COMMAND_OPTIONS: Final = (
     _options(r"vim?|nvim|ex", words="+"),
     _options(r"sudo|doas|sudo-rs", rest="-s -i --shell --login -si -is -iu -su"),
     _options(r"adb", rest="shell"),
+    _options(r"i3-msg|swaymsg|hyprctl", rest="*"),
+    _options(r"lftp", "cef"),
+    _options(r"smbclient", "c", "--command"),
+    _options(r"mutt|neomutt", "e"),
+    _options(r"filebot", words="exec"),
     _options(r"screen", rest="-X"),
     _options(r"vagrant|gcloud|et|konsole|toolbox|kubectl", "ce", "--command --execute"),
     _options(r"n(?:c|cat|etcat)", "ce", "--exec --sh-exec --lua-exec"),
@@ -50,7 +55,22 @@ COMMAND_OPTIONS: Final = (
     _options(r"at|batch", "f"),
     _options(r"make|ninja|just", "f", "--file"),
     _options(r"entr", "s"),
+    _options(r"start-stop-daemon", "xa", "--exec --startas"),
+    _options(r"docker|podman|nerdctl", words="--entrypoint"),
+    _options(r"curl", "K", "--config"),
+    _options(r"cmake", "P"),
+    _options(r"gs", "c"),
+    _options(r"hg", words="--config"),
+    _options(r"svn", words="--config-option"),
+    _options(r"mpv", words="--script --scripts --script-opts-append --input-conf"),
+    _options(r"aria2c", words="--on-download-complete --on-download-start --on-download-stop --on-download-error "
+             "--on-bt-download-complete --on-download-pause"),
+    _options(r"yt-dlp|youtube-dl|gallery-dl", words="--exec --exec-after --exec-before-download"),
+    _options(r"rclone", words="--password-command --sftp-ssh --metadata-mapper"),
     _options(r"inotifyd", rest="*"),
+    # Builtins of shells: bash evaluates the names of variables.
+    _options(r"let|unset|read|mapfile|readarray|getopts", rest="*"),
+    _options(r"printf|test|\[", words="-v"),
     _options(r"g?sort", words="--compress-program"),
 )  # fmt: skip
 
@@ -67,6 +87,16 @@ CODE_MODULES: Final = frozenset(
 )
 """`python -m` with one of these runs its arguments."""
 
-POSITIONS: Final = {"flock": 1, "chroot": 1, "timeout": 0, "nice": 0, "ionice": 0, "xargs": 0, "taskset": 0, "chrt": 0}
-"""The words of a wrapper before the program that it runs, without options and numbers."""
+EXACT: Final = re.compile(
+    r"(?:perl-|file-|p)?rename|sem|rush|let|unset|read|mapfile|readarray|getopts|printf|test|\[|curl|cmake|gs|hg|svn|mpv"
+    r"|aria2c|yt-dlp|youtube-dl|gallery-dl|rclone|lftp|smbclient|filebot"
+)
+"""Names that may also be a word for another program: only where they are the program itself."""
+
+DECLARATIONS: Final = re.compile(r"declare|typeset|local|export|readonly")
+"""Builtins whose words are names of variables, or assignments to them."""
+
+ARITHMETIC_TESTS: Final = frozenset(("-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-v"))
+"""With these, `[[` evaluates its words."""
+
 NUMBER: Final = re.compile(r"[+-]?[\d.:,]+[smhd]?|0x[0-9a-f]+")
