@@ -15,9 +15,9 @@ from supervisor.options import ClientOptions
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.supervisord.config import control_file
-from pyrotorque_control.exit_codes import EX_CONFIG
+from pyrotorque_control.exit_codes import EX_CONFIG, EX_OK, INTERRUPTED
 from pyrotorque_control.group import Group
-from pyrotorque_control.terminal import print_error, print_warning
+from pyrotorque_control.terminal import discard_output, print_error, print_warning
 
 _MINIMAL = "[supervisorctl]\nserverurl = unix://unused\n"
 
@@ -92,5 +92,26 @@ def main(config_dir: Path, words: list[str]) -> None:
     supervisorctl.main(["-c", conf, "-s", f"unix://{group.layout.supervisor_socket}", *words])
 
 
+def run(config_dir: Path, words: list[str]) -> str | int | None:
+    """As `main`, but returns the exit code; what cannot be printed ends it as it ends every other command."""
+    code: str | int | None = EX_OK
+    try:
+        try:
+            main(config_dir, words)
+        except SystemExit as ended:
+            code = ended.code
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        discard_output()
+        return EX_OK
+    except Exception as error:
+        from pyrotorque_control.cli import report_error
+
+        return report_error(error)
+    return code
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    sys.exit(run(Path(sys.argv[1]), sys.argv[2:]))
