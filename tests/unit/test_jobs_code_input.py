@@ -6,6 +6,16 @@ from pyrotorque.errors import UserError
 from pyrotorque.jobs.arguments import compile_command
 
 CODE = [
+    "echo {{name}} | autossh -M 0 h",
+    "echo {{name}} | mysql -u x -psecret db",
+    "echo {{name}} | sqlite3 -batch -cmd '.mode csv' db",
+    "f() { sh; }; echo {{path}} | f",
+    "2>/dev/null {{path}} x",
+    "echo {{name}} | sudo su - x",
+    "echo {{name}} | 's'h 2>/dev/null",
+    'echo "$(sh <<E\n{{path}}\nE\n)"',
+    "sh 0<<E\n{{path}}\nE",
+    "find {{path}} -print0 | while read -r -d '' f; do echo; done | sh",
     'echo {{name}} | eval "$(cat)"',
     'echo {{name}} | sh -c "`cat -`"',
     "echo {{name}} | $(cat)",
@@ -151,6 +161,8 @@ CODE = [
     "read {{name}} < /x",
 ]
 DATA = [
+    "f() { cat; }; echo {{path}} | f; true | sh",
+    "echo {{name}} | mysql -u x -psecret -e 'select 1' db",
     'echo {{name}} | mail -s "$(cat)" me',
     "echo {{name}} | docker run -i --rm debian bash /x.sh",
     "echo {{name}} | docker run -i --rm debian cat",

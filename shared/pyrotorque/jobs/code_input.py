@@ -12,8 +12,9 @@ from pyrotorque.jobs.shell_text import read_shell
 from pyrotorque.jobs.wrappers import NO_PROGRAM, Wrapper, program_at, programs_of, wrapper_of
 
 _DEPTH_MAX: Final = 5
-_REMOTE: Final = Wrapper(
-    re.compile(r"ssh|autossh|rsh|slogin|dbclient|plink"), "BbcDEeFIiJLlmOopPQRSWw", positions=1, none="nNOWGQV"
+_REMOTE: Final = (
+    Wrapper(re.compile(r"ssh|rsh|slogin|dbclient|plink"), "BbcDEeFIiJLlmOopPQRSWw", positions=1, none="nNOWGQV"),
+    Wrapper(re.compile(r"autossh"), "MBbcDEeFIiJLlmOopPQRSWw", positions=1, none="nNOWGQV"),
 )
 _LOGIN: Final = re.compile(r"sudo(?:-rs)?|doas")
 _LOGIN_OPTIONS: Final = re.compile(r"-[a-zA-Z]*[si]|--shell|--login")
@@ -22,19 +23,21 @@ _LOGIN_OPTIONS: Final = re.compile(r"-[a-zA-Z]*[si]|--shell|--login")
 class _Reader(NamedTuple):
     """It reads commands, unless one of the options `own` is given, or as many `words` (0: however many).
 
-    `letters`: options with a value.
+    `letters` and `long`: options with a value.
     """
 
     programs: re.Pattern[str]
     own: str = ""
     letters: str = ""
     words: int = 0
+    long: str = ""
 
 
 _READERS: Final = (
     _Reader(re.compile(r"at|batch"), "f l d r c", "qt"),
-    _Reader(re.compile(r"sqlite3?|duckdb"), "c", "", 2),
-    _Reader(re.compile(r"mysql|mariadb"), "e --execute", "uhPDS"),
+    _Reader(re.compile(r"sqlite3?"), "", "", 2, "-cmd -init -separator -newline -nullvalue -maxsize -vfs -mmap"),
+    _Reader(re.compile(r"duckdb"), "-c", "", 2, "-cmd -init -separator -newline -nullvalue"),
+    _Reader(re.compile(r"mysql|mariadb"), "e --execute", "uhPDSp"),
     _Reader(re.compile(r"psql"), "c f l --command --file --list", "dhpUvPFRoLT"),
     _Reader(re.compile(r"mongo(?:sh)?"), "--eval --file", "", 2),
     _Reader(re.compile(r"redis-cli|valkey-cli"), "", "hpanusirt", 1),
@@ -89,8 +92,8 @@ def _starts_shell(words: Sequence[Word], at: int) -> bool:
 
 def _is_reader(program: Word, words: Sequence[Word], depth: int) -> bool:
     name = program.program
-    if _REMOTE.programs.fullmatch(name):
-        at = program_at(_REMOTE, words, 0)
+    if remote := next((each for each in _REMOTE if each.programs.fullmatch(name)), None):
+        at = program_at(remote, words, 0)
         return at != NO_PROGRAM and (at >= len(words) or _runs_input_of(" ".join(w.text for w in words[at:]), depth))
     if _FILE_READERS.fullmatch(name) and _reads_file(name, words):
         return True
@@ -123,7 +126,7 @@ def _has_own(reader: _Reader, words: Sequence[Word]) -> bool:
             end = next((at for at, letter in enumerate(literal) if letter in reader.letters), len(literal))
             if any(each in own for each in (*literal[: end + 1], word.literal.partition("=")[0])):
                 return True
-            is_value = end < len(literal) and end == len(text) - 2
+            is_value = (end < len(literal) and end == len(text) - 2) or text in reader.long.split()
         else:
             plain += 1
     return 0 < reader.words <= plain

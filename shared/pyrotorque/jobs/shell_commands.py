@@ -126,8 +126,9 @@ class CommandList:
             self._found.append(command)
         self._command, self._compound = SimpleCommand(), ()
 
-    def bracketed(self, first: int) -> None:
-        """The commands since `first` were between brackets."""
+    def bracketed(self, first: int, given: frozenset[int]) -> None:
+        """The commands since `first` were between brackets; `given` may be the input of what follows."""
+        self._groups[-1].piped |= given
         self._command, self._compound, self._continues = SimpleCommand(), self._found[first:], False
 
     def document(self, number: int) -> None:

@@ -91,11 +91,13 @@ class _Reader(Quotes):
         is_array, first = self._text[self._at - 1 : self._at] == "=", len(self._found.commands)
         self._at += 1
         if not out.in_pattern:
+            is_function = not out.is_empty
             self.commands(")", out.piped)
             if is_array:
                 del self._found.commands[first:]
             else:
-                out.bracketed(first)
+                # Any command of the text may be piped to a function.
+                out.bracketed(first, frozenset(range(self._found.total)) if is_function else frozenset())
 
     def _redirection(self) -> re.Match[str] | None:
         return None if self._is_process() else _REDIRECTION.match(self._text, self._at)
