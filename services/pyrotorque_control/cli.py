@@ -211,7 +211,7 @@ def _act(group: Group, given: dict[str, Any]) -> int:
 def _print_status(group: Group) -> int:
     found = group.running()
     if found is None:
-        click.echo(f"pyrotorque is not running ({group.config_dir})")
+        click.echo(f"pyrotorque is not running ({printable(str(group.config_dir))})")
         return EX_UNAVAILABLE
     click.echo(f"pyrotorque is running, pid {found.pid}, up {duration(time.time() - found.started)}")
     return EX_OK

@@ -50,13 +50,15 @@ def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
     import subprocess
 
     from pyrotorque.options import Options
+    from pyrotorque.text import printable
     from pyrotorque_control.group import Group
 
     group = Group(home, Options(pid_file=given.get("--pid-file"), guard_file=given.get("--guard-file")))
     if running_group(group.layout.group_lock, home, group.pid_file):
         return EX_OK
     if not group.may_start():
-        print(f"pyrotorque: the guard file {group.guard_file} is missing: the group was not started", file=sys.stderr)
+        guard_file = printable(str(group.guard_file))
+        print(f"pyrotorque: the guard file {guard_file} is missing: the group was not started", file=sys.stderr)
         return EX_TEMPFAIL
     with _owners_log(home) as output:
         subprocess.Popen(

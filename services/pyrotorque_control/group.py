@@ -13,6 +13,7 @@ from pyrotorque.options import Options, read_options
 from pyrotorque.settings import layout_of
 from pyrotorque.supervisord.config import written_layout
 from pyrotorque.supervisord.running import find_running
+from pyrotorque.text import printable
 from pyrotorque_control.exit_codes import EX_UNAVAILABLE
 
 
@@ -70,5 +71,5 @@ class Group:
         """Raises CommandError (69) when the group is not running."""
         found = self.running()
         if found is None:
-            raise NotRunning(f"not running ({self.config_dir})", EX_UNAVAILABLE)
+            raise NotRunning(f"not running ({printable(str(self.config_dir))})", EX_UNAVAILABLE)
         return found

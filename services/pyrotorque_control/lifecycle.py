@@ -49,7 +49,7 @@ def start(group: Group, *, quiet: bool) -> int:
         )
     if not group.may_start() and group.config_dir.is_dir():
         raise CommandError(
-            f"the guard file {group.guard_file} is missing",
+            f"the guard file {printable(str(group.guard_file))} is missing",
             EX_TEMPFAIL,
             hint="`touch` it to let the group run in the background, or use --fg",
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyrotorque.errors import LayoutError
 from pyrotorque.linux.foreign_links import foreign_link
+from pyrotorque.text import printable
 
 SERVICES = ("scheduler", "watcher", "exporter", "guardian")
 """The services of each group."""
@@ -109,7 +110,7 @@ class Layout:
         if len(os.fsencode(longest)) > _SOCKET_PATH_MAX:
             size = len(os.fsencode(longest))
             raise LayoutError(
-                f"the socket path {longest} has {size} bytes, the kernel allows {_SOCKET_PATH_MAX}",
+                f"the socket path {printable(longest)} has {size} bytes, the kernel allows {_SOCKET_PATH_MAX}",
                 hint="set run_dir in [TORQUE] to a shorter private folder, for example /run/user/1000/pyrotorque",
             )
         for folder in (self.run_dir, self.state_dir):
@@ -126,7 +127,9 @@ class Layout:
         try:
             Path(os.path.realpath(self.log_dir)).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise LayoutError(f"cannot create the log folder {self.log_dir}: {_reason(error)}") from error
+            raise LayoutError(
+                f"cannot create the log folder {printable(str(self.log_dir))}: {_reason(error)}"
+            ) from error
         return True
 
     @property
@@ -163,11 +166,13 @@ def _make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
         if found.st_uid != os.geteuid():
-            raise LayoutError(f"{folder} belongs to user {found.st_uid}, not to user {os.geteuid()}: not trusted")
+            raise LayoutError(
+                f"{printable(str(folder))} belongs to user {found.st_uid}, not to user {os.geteuid()}: not trusted"
+            )
         if stat.S_IMODE(found.st_mode) & 0o077:
             folder.chmod(0o700)
     except OSError as error:
-        raise LayoutError(f"cannot create the private folder {folder}: {_reason(error)}") from error
+        raise LayoutError(f"cannot create the private folder {printable(str(folder))}: {_reason(error)}") from error
 
 
 def _reason(error: OSError) -> str | None:

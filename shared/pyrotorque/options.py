@@ -87,4 +87,4 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise StateError(f"cannot write {path}: {error.strerror}") from error
+        raise StateError(f"cannot write {printable(str(path))}: {error.strerror}") from error

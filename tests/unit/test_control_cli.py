@@ -83,6 +83,36 @@ def test_a_path_that_is_not_utf_8_is_refused(
     assert f"cannot use the path {tmp_path}/\\xff: it contains bytes that are not UTF-8" in ended.problem
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "a ;b", "sta*r", "\x1b[31m"])
+def test_init_refuses_a_folder_that_no_start_can_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    ended = Command(tmp_path / name, capsys)("init")
+    assert ended.code == 78
+    assert ended.problem.startswith("pyrotorque: supervisord cannot ")
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--status",), ("status",), ("--stop",), ("ctl", "status"), (), ("--cron",), ("check",), ("pause", "queue")],
+    ids=" ".join,
+)
+def test_a_line_break_in_a_path_splits_no_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    home = tmp_path / "two\nlines"
+    for configured in (False, True):
+        command = Command(home, capsys)
+        if configured:
+            command.configured(f"[TORQUE]\n{NOWHERE}")
+            (home / "run/pyrotorque").unlink()
+        ended = command(*words)
+        assert ended.code
+        lines = (ended.out + ended.err).splitlines()
+        assert not [line for line in lines if line.startswith("lines")], lines
+
+
 @pytest.mark.parametrize("words", [("--status",), ("-?",), ("status",)])
 def test_what_does_not_run_is_reported_with_69(pyrotorque: Command, words: tuple[str, ...]) -> None:
     ended = pyrotorque.configured("[TORQUE]\n")(*words)

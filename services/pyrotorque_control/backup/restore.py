@@ -152,7 +152,7 @@ def undo_restore(group: Group) -> None:
     """Put back what an interrupted restore has replaced; raises CommandError if there was none, or something runs."""
     _require_stopped(group)
     if unfinished(group.config_dir) is None:
-        raise CommandError(f"no restore to {group.config_dir} was interrupted", EX_USAGE)
+        raise CommandError(f"no restore to {printable(str(group.config_dir))} was interrupted", EX_USAGE)
     with exclusive(group.config_dir):
         journal = unfinished(group.config_dir)
         if journal is None:
@@ -165,7 +165,9 @@ def undo_restore(group: Group) -> None:
 def _require_stopped(group: Group) -> None:
     if group.running() is not None:
         raise CommandError(
-            f"the group in {group.config_dir} is running", EX_TEMPFAIL, hint="`pyrotorque --stop` stops it"
+            f"the group in {printable(str(group.config_dir))} is running",
+            EX_TEMPFAIL,
+            hint="`pyrotorque --stop` stops it",
         )
 
 
@@ -269,7 +271,9 @@ def _all_locked(layout: Layout) -> Generator[None]:
         group = open_lock(layout.group_lock)
         if group is None:
             raise CommandError(
-                f"a group that uses {layout.state_dir} is running or starting", EX_TEMPFAIL, hint="stop it"
+                f"a group that uses {printable(str(layout.state_dir))} is running or starting",
+                EX_TEMPFAIL,
+                hint="stop it",
             )
         stack.callback(os.close, group)
         for service in ALL_SERVICES:

@@ -17,6 +17,7 @@ from pyrotorque.linux.files import path_name, rename_noreplace, sync_folder
 from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.long_work import WorkReport
 from pyrotorque.options import write_atomically
+from pyrotorque.text import printable
 from pyrotorque_control.backup.manifest import JOURNAL, STAGING, ArchiveError
 from pyrotorque_control.exit_codes import EX_TEMPFAIL
 from pyrotorque_control.group import CommandError
@@ -118,7 +119,8 @@ def require_no_unfinished_restore(config_dir: Path) -> None:
     """Raises CommandError after a restore that was killed while it replaced files."""
     if os.path.lexists(config_dir / JOURNAL):
         raise CommandError(
-            f"a restore to {config_dir} was interrupted: stop rTorrent, and run `pyrotorque restore --undo`",
+            f"a restore to {printable(str(config_dir))} was interrupted: stop rTorrent, and run "
+            "`pyrotorque restore --undo`",
             EX_TEMPFAIL,
         )
 

@@ -7,6 +7,7 @@ import click
 
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.supervisord import Supervisord, config
+from pyrotorque.text import printable
 from pyrotorque_control.exit_codes import EX_UNAVAILABLE
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.terminal import print_error
@@ -33,7 +34,10 @@ def command(group: Group, words: tuple[str, ...]) -> None:
     """
     conf = config.control_file(group.layout)
     if not conf.exists():
-        raise CommandError(f"the group in {group.config_dir} was never started: there is no {conf}", EX_UNAVAILABLE)
+        raise CommandError(
+            f"the group in {printable(str(group.config_dir))} was never started: there is no {printable(str(conf))}",
+            EX_UNAVAILABLE,
+        )
     if not Supervisord(group.layout.supervisor_socket).listens():
         print_error(*_why_not_reachable(group))
     sys.stdout.flush()
@@ -49,4 +53,4 @@ def _why_not_reachable(group: Group) -> tuple[str, str]:
             f"pid {found.pid} runs, but its socket was removed",
             "the guardian opens it again, or `pyrotorque --restart`",
         )
-    return f"the group in {group.config_dir} is not running", "`pyrotorque` starts it"
+    return f"the group in {printable(str(group.config_dir))} is not running", "`pyrotorque` starts it"

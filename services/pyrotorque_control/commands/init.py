@@ -82,8 +82,9 @@ def command(group: Group, refresh_include: bool) -> int:
     """
     if refresh_include:
         return _refresh_include(group.config_dir)
-    group.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout = group.layout
+    config.require_usable(layout)
+    group.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.prepare()
     address = _detect_address()
     _write(group.config_dir / "torque.ini", lambda: minimal(address, panel_of_another(group.config_dir)))

@@ -101,9 +101,10 @@ def shown(found: Overview, now: float, rtorrent: str = "") -> "Lines":
     from rich.console import Group as Lines
     from rich.text import Text
 
+    folder = printable(str(found.config_dir))
     if not found.running:
-        return Lines(Text(f"pyrotorque is not running ({found.config_dir})"))
-    head = f"pyrotorque is running, pid {found.pid}, up {humanize.duration(now - found.since)} ({found.config_dir})"
+        return Lines(Text(f"pyrotorque is not running ({folder})"))
+    head = f"pyrotorque is running, pid {found.pid}, up {humanize.duration(now - found.since)} ({folder})"
     if found.problem:
         return Lines(Text(head), Text(found.problem, style="red"))
     rows = [_row(service, now) for service in found.services]

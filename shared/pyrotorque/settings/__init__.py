@@ -21,6 +21,7 @@ from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.serialization import to_json
 from pyrotorque.settings.templates import with_templates
 from pyrotorque.sha256 import hexdigest
+from pyrotorque.text import printable
 
 __all__ = [
     "PACKAGED",
@@ -111,7 +112,7 @@ def digest_of(settings: Settings) -> str:
 
 def _sources(home: Path, options: Options, report: Report) -> list[Sections]:
     if not home.is_dir():
-        raise SettingsError(f"there is no configuration directory {home}: `pyrotorque init` creates it")
+        raise SettingsError(f"there is no configuration directory {printable(str(home))}: `pyrotorque init` creates it")
     extra = [Path(name) for name in options.config_files]
     torque = home / "torque.ini"
     if not _exists(torque) and not extra:

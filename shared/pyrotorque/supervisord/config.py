@@ -195,18 +195,15 @@ def require_include(layout: Layout) -> None:
     """Raises LayoutError when the user's own supervisor.conf would not read the process table."""
     own = stub_file(layout)
     if own.exists():
-        if any(char in str(layout.config_dir) for char in "*?["):
-            raise LayoutError(
-                f"supervisord cannot include files from {layout.config_dir}: the path contains *, ? or [; rename the "
-                "folder"
-            )
+        _refuse_pattern(layout.config_dir)
         try:
             text = read_text_file(own).decode("utf-8", "replace")
         except OSError as error:
-            raise LayoutError(f"cannot read {own}: {error.strerror}") from error
+            raise LayoutError(f"cannot read {printable(str(own))}: {error.strerror}") from error
         if "run/programs.conf" not in text:
             raise LayoutError(
-                f"{own} does not include run/programs.conf", hint="add `[include]` with `files = run/programs.conf`"
+                f"{printable(str(own))} does not include run/programs.conf",
+                hint="add `[include]` with `files = run/programs.conf`",
             )
 
 
@@ -227,6 +224,21 @@ def write_programs(
 def control_file(layout: Layout) -> Path:
     """The file for `supervisorctl -c`."""
     return stub_file(layout) if stub_file(layout).exists() else programs_file(layout)
+
+
+def require_usable(layout: Layout) -> None:
+    """Raises LayoutError for folders that no start could use, with a supervisor.conf of one's own."""
+    for folder in (layout.config_dir, layout.run_dir, layout.state_dir):
+        _refuse_unwritable(str(folder))
+    _refuse_pattern(layout.config_dir)
+
+
+def _refuse_pattern(folder: Path) -> None:
+    if any(char in str(folder) for char in "*?["):
+        raise LayoutError(
+            f"supervisord cannot include files from {printable(str(folder))}: the path contains *, ? or [; rename the "
+            "folder"
+        )
 
 
 def _refuse_unwritable(path: str) -> None:
