@@ -65,7 +65,7 @@ def adopt(configuration: Configuration) -> bool:
     """Store it for the whole group; True if it differs from the previous one. Folders must exist (`Layout.prepare`)."""
     before = last_good(configuration.layout)
     changed = before is None or before.digest != configuration.settings.digest
-    if changed:
+    if changed or (before is not None and before.files != configuration.settings.files):
         write_atomically(stored_file(configuration.layout), to_json(configuration.settings))
     keep_copies(configuration.layout)
     return changed

@@ -3,11 +3,12 @@
 The witness is the last good configuration.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from pyrotorque.layout import Layout
-from pyrotorque.settings import PACKAGED, LoadedSettings, Problem, Report
+from pyrotorque.settings import PACKAGED, LoadedSettings, Problem, Report, sets_something
 from pyrotorque.settings.ini import read_ini
 from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.templates import template_texts
@@ -19,11 +20,53 @@ from pyrotorque.text import printable
 
 def lost_settings(loaded: LoadedSettings) -> Iterator[Problem]:
     """Problems of files that configure nothing, where something was configured."""
-    yield from _lost_jobs(loaded)
-    before = last_good(written_layout(loaded.layout.config_dir) or loaded.layout)
+    jobs = list(_lost_jobs(loaded))
+    yield from jobs
+    layout = written_layout(loaded.layout.config_dir) or loaded.layout
+    before = last_good(layout) or last_good(loaded.layout)
+    reported = {loaded.layout.config_dir / "torque.ini"} if jobs else set[Path]()
     if before is not None:
         yield from _lost_templates(loaded, before)
-        yield from _lost_trackers(loaded, before)
+        trackers = list(_lost_trackers(loaded, before))
+        yield from trackers
+        yield from _lost_address(loaded, before)
+        reported |= {loaded.layout.config_dir / "config.ini"} if trackers else set()
+    for path in _emptied(loaded, before, layout):
+        if path not in reported:
+            yield _emptied_file(path, layout)
+
+
+def _emptied(loaded: LoadedSettings, before: Settings | None, layout: Layout) -> Iterator[Path]:
+    """The files that set something in the last good configuration, are still read, and set nothing now."""
+    home, found = loaded.layout.config_dir, set(loaded.settings.files)
+    known = set(before.files) if before is not None else set[str]()
+    if before is not None and before.rtorrent.origin.startswith("config.ini:"):
+        known.add(str(home / "config.ini"))  # versions up to 1.1.0 did not record the files
+    if _set_something(copy_file(layout)):
+        known.add(str(home / "torque.ini"))
+    yield from (path for path in loaded.files if str(path) in known - found)
+
+
+def _emptied_file(path: Path, layout: Layout) -> Problem:
+    is_torque = path.name == "torque.ini"
+    text = (
+        f"sets nothing, but did so in the last good configuration ({stored_file(layout)}). Was the file truncated? "
+        f"{_copy_hint(layout) if is_torque else ''}To do without its settings, "
+        f"{'set any other one, such as dry_run = False' if is_torque else 'remove it'}"
+    )
+    return Problem(printable(path.name), 0, "", text)
+
+
+def _lost_address(loaded: LoadedSettings, before: Settings) -> Iterator[Problem]:
+    """rTorrent's own file had the address, is there, and has none: another rTorrent could be found instead."""
+    file = before.rtorrent.origin
+    if before.rtorrent.url and loaded.settings.rtorrent.url is None and os.path.isabs(file) and os.path.exists(file):
+        yield Problem(
+            "", 0, "",
+            f"{printable(file)} has no address of rTorrent, but had {printable(before.rtorrent.url)} in the last good "
+            f"configuration ({stored_file(loaded.layout)}). Was the file truncated? To do without it, set scgi_url in "
+            "[TORQUE]",
+        )  # fmt: skip
 
 
 def _lost_jobs(loaded: LoadedSettings) -> Iterator[Problem]:
@@ -65,6 +108,10 @@ def _lost_trackers(loaded: LoadedSettings, before: Settings) -> Iterator[Problem
             f"sets nothing, but the last good configuration ({stored_file(loaded.layout)}) has trackers in [ANNOUNCE]: "
             f"{', '.join(map(printable, sorted(lost)))}. Was the file truncated? To do without it, remove it",
         )  # fmt: skip
+
+
+def _set_something(copy: Path) -> bool:
+    return copy.exists() and sets_something(read_ini(copy, Report()))
 
 
 def _jobs_in_copy(copy: Path) -> set[str]:

@@ -569,3 +569,109 @@ def test_a_config_ini_that_lost_its_trackers_is_an_error_until_it_is_removed(hom
     assert configuration.read(home, Options()).settings.aliases == {"other.example.org": "Other"}
     file.unlink()
     assert configuration.read(home, Options()).settings.aliases == {}
+
+
+def lost(home: Path, options: Options | None = None) -> list[str]:
+    with pytest.raises(SettingsProblems) as caught:
+        configuration.read(home, options or Options())
+    return [str(problem) for problem in caught.value.problems]
+
+
+NOTHING = ["", "\n", "# lost\n", "[TORQUE]\n", "[TORQUE]\n# job.queue.active = True\n", "[FORMATS]\nx = 1\n"]
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+@pytest.mark.parametrize(
+    "line", ["scgi_url = scgi:///nowhere/rt.sock", "dry_run = on", "disk_free_bytes = 5", "panel.hosts = example.org"]
+)
+def test_an_emptied_torque_ini_is_an_error_whatever_it_had_set(home: Path, line: str, nothing: str) -> None:
+    write(home, f"[TORQUE]\n{line}\n")
+    before = adopted(home)
+    write(home, nothing)
+    (text,) = lost(home)
+    assert text.startswith("torque.ini: sets nothing, but did so in the last good configuration (")
+    assert f"Its last good content is in {stored_configuration.copy_file(before.layout)}." in text
+    found = configuration.load_or_last_good(home)
+    assert (found.settings, "sets nothing" in found.broken) == (before.settings, True)
+    write(home, "[TORQUE]\ndry_run = False\n")
+    assert not configuration.read(home, Options()).settings.dry_run
+
+
+def test_an_emptied_torque_ini_is_an_error_although_another_file_has_jobs(home: Path, tmp_path: Path) -> None:
+    extra = tmp_path / "extra.ini"
+    extra.write_text("[TORQUE]\njob.queue.active = True\n")
+    options = Options(config_files=(str(extra),))
+    found = configuration.read(home, options)
+    configuration.adopt(found)
+    write(home, "")
+    (text,) = lost(home, options)
+    assert text.startswith("torque.ini: sets nothing")
+    (home / "torque.ini").unlink()
+    assert configuration.read(home, options).settings.files == (str(extra),)
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+def test_an_emptied_extra_file_is_an_error_while_it_is_read(home: Path, tmp_path: Path, nothing: str) -> None:
+    extra = tmp_path / "extra.ini"
+    extra.write_text(f"[TORQUE]\njob.treewatch.active = True\njob.treewatch.path = {tmp_path}\n")
+    options = Options(config_files=(str(extra),))
+    write(home, ACTIVE)
+    configuration.adopt(configuration.read(home, options))
+    extra.write_text(nothing)
+    (text,) = lost(home, options)
+    assert text.startswith("extra.ini: sets nothing")
+    assert text.endswith("To do without its settings, remove it")
+    assert configuration.read(home, Options()).settings.files == (str(home / "torque.ini"),)
+
+
+@pytest.mark.parametrize("is_recorded", [True, False], ids=["recorded", "stored by 1.1.0"])
+def test_an_emptied_config_ini_with_the_address_is_an_error(home: Path, is_recorded: bool) -> None:
+    write(home, "[TORQUE]\njob.queue.active = True\n")
+    (home / "config.ini").write_text("[GLOBAL]\nscgi_url = scgi:///nowhere/rt.sock\n")
+    found = configuration.read(home, Options())
+    files = found.settings.files if is_recorded else ()
+    settings = msgspec.structs.replace(found.settings, files=files)
+    configuration.adopt(Configuration(settings, found.layout, Options()))
+    (home / "config.ini").write_text("[GLOBAL]\n")
+    (text,) = lost(home)
+    assert text.startswith("config.ini: sets nothing")
+    (home / "config.ini").unlink()
+    assert configuration.read(home, Options()).settings.rtorrent.url is None
+
+
+@pytest.mark.parametrize("left", ["", "# lost\n", "throttle.global_down.max_rate.set_kb = 100\nnetwork.scgi.open_lo"])
+def test_an_rtorrent_rc_that_lost_the_address_is_an_error(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    rc = tmp_path / ".rtorrent.rc"
+    rc.write_text("throttle.global_down.max_rate.set_kb = 100\nnetwork.scgi.open_local = /nowhere/rt.sock\n")
+    write(home, "[TORQUE]\njob.queue.active = True\n")
+    before = adopted(home)
+    rc.write_text(left)
+    (text,) = lost(home)
+    assert f"{rc} has no address of rTorrent, but had scgi:///nowhere/rt.sock" in text
+    assert configuration.load_or_last_good(home).settings == before.settings
+    write(home, ACTIVE)
+    assert adopted(home).settings.rtorrent.origin == "torque.ini:2"
+
+
+def test_which_files_set_something_is_recorded_and_changes_no_digest(home: Path) -> None:
+    found = configuration.read(home, Options())
+    configuration.adopt(Configuration(msgspec.structs.replace(found.settings, files=()), found.layout, Options()))
+    assert not configuration.adopt(found), "nothing else has changed"
+    stored = stored_configuration.last_good(found.layout)
+    assert stored is not None
+    assert stored.files == (str(home / "torque.ini"),)
+    assert digest_of(stored) == digest_of(msgspec.structs.replace(stored, files=()))
+
+
+@pytest.mark.parametrize("nothing", ["", "# lost\n", "\n\n"])
+def test_an_emptied_config_py_is_an_error(home: Path, nothing: str) -> None:
+    file = home / "config.py"
+    file.write_text("from pyrotorque.customfields import field\n")
+    adopted(home)
+    file.write_text(nothing)
+    assert lost(home)[0].startswith("config.py: sets nothing")
+    file.unlink()
+    assert configuration.read(home, Options()).settings.files == (str(home / "torque.ini"),)

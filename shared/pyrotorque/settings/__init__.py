@@ -1,7 +1,8 @@
 """Loads a configuration directory into typed settings: packaged defaults, config.ini, torque.ini, command line."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyrotorque
 from pyrotorque.errors import SettingsError
 from pyrotorque.home import expand_home
 from pyrotorque.layout import Layout
+from pyrotorque.linux.files import read_text_file
 from pyrotorque.options import Options
 from pyrotorque.settings.group import FOLDERS, read_group, read_layout
 from pyrotorque.settings.handlers import current_key
@@ -18,7 +20,7 @@ from pyrotorque.settings.ini import Sections, parse_ini, read_ini
 from pyrotorque.settings.merge import MergedSections, merge
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.settings.schema import Settings
-from pyrotorque.settings.serialization import to_json
+from pyrotorque.settings.serialization import hashed_json
 from pyrotorque.settings.templates import with_templates
 from pyrotorque.sha256 import hexdigest
 from pyrotorque.text import printable
@@ -57,6 +59,8 @@ class LoadedSettings:
     layout: Layout
     warnings: tuple[Problem, ...]
     origins: Mapping[str, Origin]
+    files: tuple[Path, ...] = ()
+    """The files that were read, also those that set nothing."""
 
     def problem(self, key: str, text: str) -> Problem:
         """A problem of setting `key` with its place, or, if it is not set, the place of another setting of its job."""
@@ -76,13 +80,16 @@ def load(config_dir: Path, options: Options, report: Report | None = None) -> Lo
     """
     collected = Report() if report is None else report
     home = config_dir.expanduser().absolute()
-    merged = merge(_sources(home, options, collected), {"config_dir": str(home)}, collected)
+    read = _read_files(home, options, collected)
+    packaged = parse_ini(packaged_text(), PACKAGED, collected)
+    merged = merge([packaged, *read.values()], {"config_dir": str(home)}, collected)
     settings, layout = read_group(home, merged, options, collected)
+    settings = msgspec.structs.replace(settings, files=tuple(_setting_files(home, read)))
     settings = with_templates(settings, home / "templates")
     if report is None:
         collected.raise_if_any()
     identified = msgspec.structs.replace(settings, digest=digest_of(settings))
-    return LoadedSettings(identified, layout, tuple(collected.warnings), _origins(merged))
+    return LoadedSettings(identified, layout, tuple(collected.warnings), _origins(merged), (*read, *_config_py(home)))
 
 
 def packaged_text() -> str:
@@ -107,22 +114,40 @@ def configuration_dir(given: str | None) -> Path:
 
 def digest_of(settings: Settings) -> str:
     """A short hash that identifies the configuration."""
-    return hexdigest(to_json(msgspec.structs.replace(settings, digest="")))[:16]
+    return hexdigest(hashed_json(msgspec.structs.replace(settings, digest="")))[:16]
 
 
-def _sources(home: Path, options: Options, report: Report) -> list[Sections]:
+def sets_something(sections: Sections) -> bool:
+    """Whether a file with these sections configures anything here; pyrocore's tools have further sections and keys."""
+    address = {"scgi_url", "rtorrent_rc"} & sections.get("global", {}).keys()
+    return bool(address) or any(sections.get(name) for name in ("torque", "announce", "traits_by_alias"))
+
+
+def _setting_files(home: Path, read: Mapping[Path, Sections]) -> Iterator[str]:
+    yield from (str(path) for path in read if sets_something(read[path]))
+    for path in _config_py(home):
+        with suppress(OSError):
+            if any(line.strip(b"\0 \t\r") and not line.startswith(b"#") for line in read_text_file(path).split(b"\n")):
+                yield str(path)
+
+
+def _config_py(home: Path) -> list[Path]:
+    """The file with custom fields, if there is one; `pyrotorque.customfields` runs it."""
+    return [path for path in [home / "config.py"] if _exists(path)]
+
+
+def _read_files(home: Path, options: Options, report: Report) -> dict[Path, Sections]:
+    """The sections of each file, in increasing precedence."""
     if not home.is_dir():
         raise SettingsError(f"there is no configuration directory {printable(str(home))}: `pyrotorque init` creates it")
     extra = [Path(name) for name in options.config_files]
     torque = home / "torque.ini"
     if not _exists(torque) and not extra:
         raise SettingsError(f"there is no {torque}: `pyrotorque init` writes a minimal one")
-    optional = [path for path in (home / "config.ini", torque) if _exists(path)]
-    packaged = parse_ini(packaged_text(), PACKAGED, report)
-    own = [read_ini(path, report) for path in optional]
-    if not report.problems and not any("torque" in sections for sections in own) and not extra:
+    own = {path: read_ini(path, report) for path in (home / "config.ini", torque) if _exists(path)}
+    if not report.problems and not any("torque" in sections for sections in own.values()) and not extra:
         report.warnings.append(Problem(torque.name, 0, "", "has no section [TORQUE]: nothing is configured"))
-    return [packaged, *own, *(_extra_source(path, report) for path in extra)]
+    return own | {path: _extra_source(path, report) for path in extra}
 
 
 def _extra_source(path: Path, report: Report) -> Sections:

@@ -233,6 +233,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     traits_by_alias: dict[str, str] = {}
     panel: PanelSettings = PanelSettings()
     fleet: FleetSettings = FleetSettings()
+    files: tuple[str, ...] = ()
+    """The files that set something; one of them that sets nothing any more was emptied. Not part of the digest."""
 
     def level_of(self, service: str) -> str:
         """The log level of a service."""

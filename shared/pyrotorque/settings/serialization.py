@@ -14,6 +14,13 @@ def to_json(settings: Settings) -> bytes:
     return json.dumps(msgspec.to_builtins(settings, enc_hook=str), sort_keys=True).encode("ascii")
 
 
+def hashed_json(settings: Settings) -> bytes:
+    """What identifies the settings, wherever they are from: the same as in versions that did not record the files."""
+    content = msgspec.to_builtins(settings, enc_hook=str)
+    del content["files"]
+    return json.dumps(content, sort_keys=True).encode("ascii")
+
+
 def from_json(content: bytes) -> Settings:
     """The settings written by `to_json`; raises ValueError for other content."""
     try:
