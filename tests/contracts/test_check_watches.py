@@ -91,6 +91,8 @@ def test_a_watch_ini_that_was_emptied_is_a_problem_as_it_is_for_the_watcher(root
     place = MetafilePlace("treewatch", bytes(metafile), bytes(root))
     with pytest.raises(UserError, match="is empty, and had settings"):
         expand(place, job(root), settings, layout, RTorrentFacts())
+    ini.write_text("[watch]\n")
+    assert problems(layout, None, job(root)) == [lost.replace("is empty", "sets nothing")]
     ini.unlink()
     assert of(root, layout, None) == []
 

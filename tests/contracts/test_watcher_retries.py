@@ -115,20 +115,29 @@ def test_a_reported_watch_ini_that_is_corrected_or_removed_is_reported_as_over(
 
 
 @pytest.mark.parametrize("is_removed", [False, True])
-@pytest.mark.parametrize("meanwhile", ["running", "restarted"])
+@pytest.mark.parametrize(
+    ("left", "meanwhile"),
+    [
+        ("", "running"),
+        ("", "restarted"),
+        ("\n", "running"),
+        ("# custom1 = films\n", "restarted"),
+        ("[watch]\n", "running"),
+    ],
+)
 def test_a_watch_ini_that_was_emptied_holds_metafiles_until_it_is_restored_or_removed(
-    watching: Watching, root: Path, rtorrent: PrivateRTorrent, is_removed: bool, meanwhile: str
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent, is_removed: bool, left: str, meanwhile: str
 ) -> None:
     first, second = root / "first.torrent", root / "second.torrent"
     (root / "watch.ini").write_text("custom1 = films\n")
     drop(first)
     watching.until(lambda: watching.state(first) == "loaded")
-    (root / "watch.ini").write_bytes(b"")
+    (root / "watch.ini").write_text(left)
     if meanwhile == "restarted":  # as after a power failure, which empties a file that was just written
         watching.again()
     drop(second)
     failed(watching, second)
-    assert "is empty, and had settings" in watching.failed[0].reason
+    assert f"{'sets nothing' if left else 'is empty'}, and had settings" in watching.failed[0].reason
     (root / "watch.ini").unlink() if is_removed else (root / "watch.ini").write_text("custom1 = films\n")
     check_unseen(watching)
     watching.until(lambda: watching.state(second) == "loaded")
@@ -142,12 +151,9 @@ def test_an_empty_watch_ini_that_had_no_settings_sets_nothing(
 ) -> None:
     first, second = root / "first.torrent", root / "second.torrent"
     if before is not None:
-        (root / "watch.ini").write_text("custom1 = films\n")
+        (root / "watch.ini").write_text(before)
         drop(first)
         watching.until(lambda: watching.state(first) == "loaded")
-        (root / "watch.ini").write_text(before)
-        drop(root / "between.torrent")
-        watching.until(lambda: watching.state(root / "between.torrent") == "loaded")
     (root / "watch.ini").write_bytes(b"")
     watching.again()
     drop(second)

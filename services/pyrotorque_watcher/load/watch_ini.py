@@ -76,26 +76,22 @@ class WatchIniFiles:
         except OSError as error:
             raise _unreadable(path, error) from error
         if folder not in self._read or self._read[folder][0] != stamp:
-            self._read[folder] = (stamp, self._lost(path, folder) or self._recorded(self._parsed(path), folder))
+            self._read[folder] = (stamp, self._judged(self._parsed(path), path, folder))
         content = self._read[folder][1]
         if isinstance(content, UserError):
             raise content
         return content
 
-    def _lost(self, path: bytes, folder: bytes) -> UserError | None:
-        """An editor, a full disk or a power failure has emptied a file that had settings: what is loaded would lack
-        them.
-        """
-        if folder not in self._configured or os.stat(path).st_size:
-            return None
-        return UserError(f"{printable(path)} is empty, and had settings: restore them, or remove the file")
+    def _judged(self, content: "Overrides | UserError", path: bytes, folder: bytes) -> "Overrides | UserError":
+        """An error where a file had settings and has none: an editor, a full disk or a power failure has emptied it.
 
-    def _recorded(self, content: "Overrides | UserError", folder: bytes) -> "Overrides | UserError":
-        """What cannot be parsed was meant to set something."""
-        if content == _overrides():
-            self._configured.discard(folder)
-        else:
+        What is loaded would lack them. What cannot be parsed was meant to set something.
+        """
+        if content != _overrides():
             self._configured.add(folder)
+        elif folder in self._configured:
+            found = "sets nothing" if os.stat(path).st_size else "is empty"
+            return UserError(f"{printable(path)} {found}, and had settings: restore them, or remove the file")
         return content
 
     def _parsed(self, path: bytes) -> "Overrides | UserError":
