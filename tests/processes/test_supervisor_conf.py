@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.group import Group, environment
+from demo.group import Group, environment, free_port
 from pyrotorque.layout import Layout
 from pyrotorque.supervisord import config
 from tests.waiting import eventually
@@ -43,6 +43,45 @@ BROKEN = {
     "an rpc interface that cannot be imported": (
         "[rpcinterface:mine]\nsupervisor.rpcinterface_factory = no.where:make\n", "no.where"
     ),
+    "an rpc interface that fails when it is made": (
+        "[rpcinterface:mine]\nsupervisor.rpcinterface_factory = os:getpgid\n", "[rpcinterface:mine] cannot be created"
+    ),
+    "a wrong setting of an rpc interface": (
+        "[rpcinterface:mine]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
+        "nonsense = 1\n", "nonsense"
+    ),
+    "a socket of FastCGI in a missing folder": (
+        "[fcgi-program:x]\ncommand = x\nsocket = unix:///no/where/x.sock\n", "[fcgi-program:x] socket = unix:///no/where"
+    ),
+    "a socket of FastCGI with the name of a folder": (
+        "[fcgi-program:x]\ncommand = x\nsocket = unix://{here}/log\n", "Is a directory"
+    ),
+    "a socket of FastCGI whose path is too long": (
+        f"[fcgi-program:x]\ncommand = x\nsocket = unix://{{here}}/{'x' * 108}\n", "107 bytes"
+    ),
+    "a port of FastCGI that is in use": (
+        "[fcgi-program:x]\ncommand = x\nsocket = tcp://127.0.0.1:{taken}\n", "Address already in use"
+    ),
+    "an address of FastCGI that is not here": (
+        "[fcgi-program:x]\ncommand = x\nsocket = tcp://192.0.2.1:9\n", "192.0.2.1:9 cannot be opened"
+    ),
+    "two servers at one port": (
+        "[inet_http_server]\nport = 127.0.0.1:{free}\n[inet_http_server:more]\nport = 127.0.0.1:{free}\n",
+        "[inet_http_server:more] cannot listen",
+    ),
+    "more open files than the kernel allows": ("[supervisord]\nminfds = 999999999999\n", "minfds"),
+    "another control socket": (
+        "[include]\nfiles = run/programs.conf socket.conf\n", "[unix_http_server] file must be "
+    ),
+    "a control socket in a missing folder": ("[include]\nfiles = run/programs.conf lost.conf\n", "/no/where"),
+    "a log that is a folder": ("[include]\nfiles = run/programs.conf log.conf\n", "cannot be written: Is a directory"),
+    "a user that does not exist": ("[supervisord]\nuser = no-such-user\n", "no-such-user"),
+    "a umask that is none": ("[program:mine]\ncommand = x\numask = 9\n", "9"),
+    "a working directory that is missing": ("[supervisord]\ndirectory = /no/where\n", "/no/where"),
+    "an owner of the socket that does not exist": ("[unix_http_server]\nchown = no-such-user\n", "chown"),
+    "an event listener without a buffer": (
+        "[eventlistener:mine]\ncommand = x\nevents = TICK_5\nbuffer_size = 0\n", "buffer_size"
+    ),
     "bytes that are not UTF-8": ("[program:mine]\ncommand = \udcff\n", "UTF-8"),
 }  # fmt: skip
 
@@ -60,6 +99,9 @@ GOOD = {
         "[include]\nfiles = run/programs.conf command.conf\n", "which must run pyrotorque_exporter in the end"
     ),
     "a setting of a service": ("[program:scheduler]\nenvironment = A=1\npriority = 5\n", ""),
+    "a FastCGI program at a unix socket": (
+        "[fcgi-program:x]\ncommand = x\nautostart = false\nsocket = unix://{here}/x.sock\nsocket_mode = 0600\n", ""
+    ),
     "a service of another group": (
         "[program:other]\ncommand = python3 -m pyrotorque_scheduler --config-dir /elsewhere\nautostart = false\n", ""
     ),
@@ -110,6 +152,9 @@ def group(folder: Path) -> Iterator[Group]:
     config.stub_file(layout).write_text(config.stub(layout))
     (folder / "c" / "other.conf").write_text("[supervisord]\n")
     (folder / "c" / "broken.conf").write_text("[program:included]\nstartsecs = 1\n")
+    (folder / "c" / "socket.conf").write_text(f"[unix_http_server]\nfile = {folder}/c/other.sock\n")
+    (folder / "c" / "lost.conf").write_text("[unix_http_server]\nfile = /no/where/other.sock\n")
+    (folder / "c" / "log.conf").write_text(f"[supervisord]\nlogfile = {folder}/c/log\n")
     (folder / "c" / "command.conf").write_text("[program:exporter]\ncommand = nice start-exporter\n")
     with made:
         yield made
@@ -126,6 +171,15 @@ def conf(group: Group) -> Iterator[Path]:
     path.write_text(good)
 
 
+@pytest.fixture(scope="module")
+def taken() -> Iterator[int]:
+    """A port at which another process listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
 def write(conf: Path, text: str) -> None:
     """Replace the include of the stub if `text` has its own, and `{here}` by its folder."""
     stub, text = conf.read_text(), text.replace("{here}", str(conf.parent))
@@ -136,10 +190,10 @@ def write(conf: Path, text: str) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), BROKEN.values(), ids=BROKEN)
 def test_a_restart_with_a_broken_file_is_refused_and_the_group_runs_on(
-    group: Group, conf: Path, text: str, expected: str
+    group: Group, conf: Path, taken: int, text: str, expected: str
 ) -> None:
     before = group.supervisord_pid(), (group.config_dir / "run/programs.conf").read_bytes()
-    write(conf, text)
+    write(conf, text.replace("{taken}", str(taken)).replace("{free}", str(free_port())))
     for words in (("--restart",), ("check",), ("ctl", "reload")):
         ended = group.command(*words)
         assert ended.returncode == 78, (words, ended.stderr)
@@ -312,6 +366,25 @@ def test_a_port_that_another_process_has_is_refused_and_our_own_is_not(group: Gr
         assert f"127.0.0.1:{port}: Address already in use" in ended.stderr
     assert group.command("--restart").returncode == 0, "the port is free now"
     assert group.command("--restart").returncode == 0, "supervisord itself has it"
+
+
+def test_the_sockets_of_the_running_group_are_no_obstacle(group: Group, conf: Path) -> None:
+    port, path = free_port(), conf.parent / "own.sock"
+    fcgi = "command = sleep 1000\nsocket = "
+    write(
+        conf,
+        f"[fcgi-program:tcp]\n{fcgi}tcp://127.0.0.1:{port}\n[fcgi-program:unix]\n{fcgi}unix://{path}\n"
+        "[rpcinterface:second]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n",
+    )
+    assert group.command("--restart").returncode == 0
+    eventually(lambda: group.command("ctl", "status").stdout.count("RUNNING") == 6, 60)
+    before = path.stat()
+    assert group.command("check").returncode == 0
+    assert path.stat() == before, "the check leaves it alone"
+    assert not list(conf.parent.glob(".probe*"))
+    for words in (("ctl", "reload"), ("--restart",)):
+        assert group.command(*words).returncode == 0, words
+        eventually(lambda: group.command("ctl", "status").stdout.count("RUNNING") == 6, 60)
 
 
 def test_variables_are_those_of_the_running_supervisord(

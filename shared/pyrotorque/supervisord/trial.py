@@ -4,27 +4,24 @@ The question is JSON on standard input (see `pyrotorque.supervisord.validation`)
 contains the process table and the folders that a start creates, so that nothing needs to be written for the check.
 """
 
-import errno
 import glob
 import io
 import json
 import os
 import re
-import socket
 import sys
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any, Final
 
 from pyrotorque.foreign_errors import summary
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.supervisord.service_programs import SupervisedProgram, check_programs
+from pyrotorque.supervisord.trial_start import StartTrial
 
 _SECTION: Final = re.compile(r"\[([^\]]+)\]")
 _REPEATED: Final = ("program:", "eventlistener:", "group:", "fcgi-program:")
-_LISTEN: Final = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 Place = tuple[str, int]
 Found = tuple[str, int, str]
@@ -43,7 +40,9 @@ class ConfTrial:
         services: Sequence[str],
         folders: Sequence[str],
         supervisord: int,
+        socket: str = "",
     ) -> None:
+        self._socket = socket
         self._services = services
         self._conf, self._programs, self._table, self._supervisord = conf, programs, table, supervisord
         self._folders = frozenset(map(os.path.normpath, folders))
@@ -62,10 +61,11 @@ class ConfTrial:
         self._files += [each for each in self._included(options) if each not in (self._conf, self._programs)]
         if options is not None:
             self._check_programs(options)
-            self._check_servers(options)
             self._check_user(options)
             self.directory = str(options.directory or "")
         self._check_sections()
+        if options is not None and not self.problems:
+            self._check_start(options)
 
     def _read(self) -> Any:
         """The options, or None with a problem."""
@@ -98,7 +98,7 @@ class ConfTrial:
         is_folder = os.path.isdir
 
         def exists_at_start(path: Any) -> bool:
-            return os.path.normpath(path) in self._folders or is_folder(path)
+            return self._is_made(path) or is_folder(path)
 
         os.path.isdir = exists_at_start  # type: ignore[assignment]
         module.UnhosedConfigParser = TrialParser
@@ -110,6 +110,8 @@ class ConfTrial:
             self._refuse(error)
             self._partial = options
             return None
+        finally:
+            os.path.isdir = is_folder
         self._check_includes(options)
         return options
 
@@ -156,26 +158,12 @@ class ConfTrial:
         ):
             into.extend((*self._place(section), text) for section, text in found)
 
-    def _check_servers(self, options: Any) -> None:
-        for server in options.server_configs:
-            if server["family"] is socket.AF_UNIX and server["username"]:
-                text = "[unix_http_server] must not set a username: pyrotorque could not control supervisord"
-                self.problems.append((*self._place("unix_http_server"), text))
-            if server["family"] is socket.AF_INET and (why := self._cannot_listen(server["host"], server["port"])):
-                text = f"[inet_http_server] cannot listen at {server['host'] or '*'}:{server['port']}: {why}"
-                self.problems.append((*self._place("inet_http_server"), text))
+    def _check_start(self, options: Any) -> None:
+        trial = StartTrial(options, self._supervisord, self._socket, self._is_made)
+        self.problems.extend((*self._place(section), text) for section, text in trial.faults())
 
-    def _cannot_listen(self, host: str, port: int) -> str:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-                probe.listen(1)
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE and _listens(self._supervisord, port):
-                    return ""
-                return error.strerror or str(error)
-        return ""
+    def _is_made(self, folder: str) -> bool:
+        return os.path.normpath(folder) in self._folders
 
     def _check_user(self, options: Any) -> None:
         uid = getattr(options, "uid", None)
@@ -239,19 +227,6 @@ def _section_of(process: str, group: str, sections: Collection[str]) -> str:
     return next((name for name in names if name in sections), f"program:{group}")
 
 
-def _listens(pid: int, port: int) -> bool:
-    """Whether this process listens at the TCP port: then it closes it before it listens again."""
-    inodes: set[str] = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-            inodes.add(f"socket:[{fields[9]}]")
-    try:
-        return any(os.readlink(fd) in inodes for fd in Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:
-        return False
-
-
 def _no_temporary_folder() -> str:
     """Why supervisord cannot start: it needs a folder that takes a temporary file. Empty if there is one."""
     try:
@@ -286,6 +261,8 @@ def main() -> None:
         "directory": trial.directory,
     }
     sys.stdout.write(json.dumps(answer))
+    sys.stdout.flush()
+    os._exit(0)  # a plugin may have started threads
 
 
 if __name__ == "__main__":

@@ -107,6 +107,7 @@ def _checked(layout: Layout, table: str, supervisord: int) -> ConfCheck:
         "services": services_in(table),
         "folders": [os.fspath(folder) for folder in (layout.run_dir, layout.state_dir, layout.log_dir)],
         "supervisord": supervisord,
+        "socket": os.fspath(layout.supervisor_socket),
     }
     # From a folder where supervisord runs as well; a relative path means the same to both.
     command = module_command("pyrotorque.supervisord.trial")
