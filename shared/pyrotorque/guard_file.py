@@ -58,7 +58,7 @@ class GuardFiles:
         return GuardState.REMOVED if removed else GuardState.SWEPT
 
     def restore(self) -> None:
-        """Create what was swept. A guard file outside of the configuration directory is not created again."""
+        """Create the first file, and its folder, where they were swept; that of 1.0.0 is not created again."""
         with suppress(OSError):
             _create(self.files[0])
         self.files = tuple(path for path in self.files if not is_missing(path)) or self.files[:1]

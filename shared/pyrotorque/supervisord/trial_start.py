@@ -165,7 +165,7 @@ class StartTrial:
         from supervisor.supervisord import Supervisor
 
         self._options.logger = loggers.getLogger()
-        supervisord = Supervisor(self._options)
+        supervisord: Any = Supervisor(self._options)
         with redirect_stdout(sys.stderr):
             for group in self._options.process_group_configs:
                 if not hasattr(group, "socket_config"):
