@@ -9,6 +9,7 @@ from pyrotorque.bus import ask
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.fleet_requests import DiscardLoads, PermitLoads, SettledOffer, SettleOffers
 from pyrotorque.layout import Layout
+from pyrotorque.limits import in_parts
 from pyrotorque.requests import Request
 
 log = logging.getLogger(__name__)
@@ -28,16 +29,20 @@ class LocalWatcher:
 
     def settle(self, offers: Sequence[SettledOffer], now: float) -> bool:
         """Record what became of these offers; whether that is done."""
-        return self._ask(SettleOffers(offers=tuple(offers)), now) is not None
+        return all(self._ask(SettleOffers(offers=part), now) is not None for part in in_parts(offers))
 
     def permit(self, hashes: Sequence[str], now: float) -> bool:
         """Release these held items; whether the ledger has that."""
-        return self._ask(PermitLoads(info_hashes=tuple(hashes)), now) is not None
+        return all(self._ask(PermitLoads(info_hashes=part), now) is not None for part in in_parts(hashes))
 
     def discard(self, hashes: Sequence[str], now: float) -> dict[str, str] | None:
         """Erase these held items; why one is not erased, by info-hash; None without an answer."""
-        found = self._ask(DiscardLoads(info_hashes=tuple(hashes)), now)
-        return None if found is None else {str(key): str(value) for key, value in (found or {}).items()}
+        reasons: dict[str, str] = {}
+        for part in in_parts(hashes):
+            if (found := self._ask(DiscardLoads(info_hashes=part), now)) is None:
+                return None
+            reasons |= {str(key): str(value) for key, value in found.items()}
+        return reasons
 
     def _ask(self, request: Request, now: float) -> Any:
         if now < self._retry_at:

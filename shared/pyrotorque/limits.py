@@ -3,6 +3,7 @@
 Limits of numbers alone bound nothing: an event has a few hundred bytes, or, from a user's job, hundreds of kilobytes.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 import msgspec
@@ -36,6 +37,13 @@ QUEUED_ANSWERS: Final = 16
 """Answers and replays that wait for one client that does not read; further ones are dropped, and it requests again."""
 FRAME_BYTES: Final = 1 << 20
 """One frame on the bus; the details of a larger answer are left out."""
+REQUEST_BYTES: Final = 64 << 10
+"""One frame that a service accepts as a request; a connection that sends more is closed. Lists are sent in parts."""
+QUEUED_REQUESTS: Final = 16
+"""Requests of one client that wait in the service; further ones wait in the client."""
+MESSAGE_BYTES: Final = REPLAY_BYTES + 2 * FRAME_BYTES
+MESSAGE_FRAMES: Final = 1024
+"""One message on the bus, which has several frames; a larger one is dropped."""
 LOG_BURST_BYTES: Final = 256 << 10
 LOG_BYTES_PER_SECOND: Final = 16 << 10
 """Lines of one job in the scheduler's log: a burst, then this rate; further ones are dropped and counted."""
@@ -44,8 +52,24 @@ SERIES_MAX: Final = 1000
 """Combinations of label values of one total; further ones are counted with the label values `other`."""
 
 _E = TypeVar("_E", bound=Event)
+_T = TypeVar("_T")
 # Characters of each text, and entries of each mapping, from a first to a last attempt.
 _CUTS: Final = ((2_000, 100), (200, 50), (64, 8))
+
+
+def in_parts(values: Iterable[_T], limit: int = REQUEST_BYTES // 2) -> Iterator[tuple[_T, ...]]:
+    """The values in order, in parts whose JSON has at most `limit` bytes; at least one each."""
+    part: list[_T] = []
+    size = 0
+    for value in values:
+        more = len(encode_json(value)) + 1
+        if part and size + more > limit:
+            yield tuple(part)
+            part, size = [], 0
+        part.append(value)
+        size += more
+    if part:
+        yield tuple(part)
 
 
 def shortened(event: _E, limit: int = EVENT_BYTES) -> _E:

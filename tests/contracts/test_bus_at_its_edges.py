@@ -18,8 +18,9 @@ from pyrotorque.bus.heartbeats import HeartbeatSubscriber
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.events import Delivery, Envelope, Fact, JobFailed, JobFinished, TorrentErased, encode
 from pyrotorque.layout import Layout
+from pyrotorque.limits import FRAME_BYTES, REQUEST_BYTES
 from pyrotorque.outbox import Cursor, CursorTable, Outbox
-from pyrotorque.requests import Answer, DescribeService
+from pyrotorque.requests import Answer, DescribeService, RunJob
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
 from tests.waiting import bound, eventually
@@ -98,10 +99,11 @@ GARBAGE = [
     [b"ask", b"1", b"not json"],
     [b"replay", b"1", b'{"epoch": 7}'],
     [b"steal", b"1", b"{}"],
-    [b"replay", b"x" * 200_000, b"\xff\xfe"],
+    [b"replay", b"x" * 50_000, b"\xff\xfe"],
     [b"a"] * 50,
-    [b"ask", b"1", b'{"type":"DescribeService","z":' + b"[" * 200_000],
-    [b"replay", b"1", b"[" * 200_000],
+    [b"ask", b"1", b'{"type":"DescribeService","z":' + b"[" * 50_000],
+    [b"replay", b"1", b"[" * 50_000],
+    [b""] * 3000,
     [b"ask", b"1", b'{"type":"RunJob","job":"\xff"}'],
     [b"ask", b"1", b'{"type":"ListMetafiles","after":99999999999999999999}'],
     [b"ask", b"1", b'{"type":"RetryMetafiles","paths":["/watch/\\u0000"]}'],
@@ -179,6 +181,34 @@ def test_a_frame_that_is_far_too_large_is_not_accepted(bus: Bus, dealer: wire.So
     dealer.send_multipart([b"ask", b"1", b" " * (2 << 20)])
     assert not bus.wait(0.3).requests
     assert bus.stats.dropped == 0
+
+
+def test_a_message_that_is_too_large_is_dropped_and_the_next_one_is_read(layout: Layout, bus: Bus) -> None:
+    with (
+        zmq.Context[zmq.Socket[bytes]]() as context,
+        wire.socket(context, zmq.PAIR) as reading,
+        wire.socket(context, zmq.PAIR) as sending,
+    ):
+        reading.bind("inproc://limits")
+        sending.connect("inproc://limits")
+        for frames in ([b"x" * FRAME_BYTES] * 5, [b""] * 1025, [b"x"] * 1024):
+            sending.send_multipart(frames)
+        assert [len(frames) for frames in wire.drain(reading)] == [0, 0, 1024]
+
+
+def test_requests_that_a_busy_service_does_not_read_wait_in_their_client(layout: Layout, bus: Bus) -> None:
+    with zmq.Context[zmq.Socket[bytes]]() as context, wire.socket(context, zmq.DEALER, 1) as client:
+        client.connect(layout.requests_endpoint("watcher"))
+        sent = 0
+        while sent < 1000 and client.poll(300, zmq.POLLOUT):
+            client.send_multipart([b"ask", b"1", b" " * REQUEST_BYTES], zmq.NOBLOCK)
+            sent += 1
+    assert 16 <= sent < 60
+
+
+def test_a_request_that_is_too_large_is_not_sent(layout: Layout, bus: Bus) -> None:
+    with pytest.raises(ServiceUnreachable, match="the request is too large"):
+        ask(layout, "watcher", RunJob(job="x" * REQUEST_BYTES))
 
 
 def test_a_request_of_a_newer_version_is_answered_with_a_refusal(bus: Bus, dealer: wire.Socket) -> None:

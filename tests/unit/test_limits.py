@@ -9,7 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pyrotorque.actions import metafiles
+from pyrotorque.actions.delivery import Actor
 from pyrotorque.events import Durable, JobFailed, JobReported, TorrentErased, decode
+from pyrotorque.layout import Layout
 from pyrotorque.limits import (
     EVENT_BYTES,
     EVENT_RUN_BYTES,
@@ -17,11 +20,14 @@ from pyrotorque.limits import (
     LABEL_CHARACTERS,
     REPLAY_BYTES,
     REPORT_BYTES,
+    REQUEST_BYTES,
     SERIES_MAX,
     UNIQUE_EVENT_BYTES,
+    in_parts,
     shortened,
 )
 from pyrotorque.outbox import Cursor, Outbox
+from pyrotorque.requests import Answer, ForgetMetafiles, Request, RetryMetafiles
 from pyrotorque.store import Store, open_store
 from pyrotorque.text import encode_json
 from pyrotorque.totals import Totals
@@ -223,3 +229,30 @@ def test_series_of_a_total_are_limited_and_none_is_lost() -> None:
     assert len(family.samples) == SERIES_MAX + 1
     assert counter.get("other") == 50
     assert all(len(label) <= LABEL_CHARACTERS for sample in family.samples for label in sample.labels)
+
+
+def test_a_long_list_is_sent_in_parts_in_its_order() -> None:
+    names = [f"/watch/{number}{'x' * (number % 300)}.torrent" for number in range(2000)]
+    parts = list(in_parts(names))
+    assert [name for part in parts for name in part] == names
+    assert len(parts) > 1
+    assert all(len(encode_json(part)) <= REQUEST_BYTES // 2 + 2 for part in parts)
+    assert list(in_parts(["y" * REQUEST_BYTES, "z"])) == [("y" * REQUEST_BYTES,), ("z",)]
+    assert list(in_parts([])) == []
+
+
+def test_many_paths_are_one_action_with_one_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Request] = []
+
+    def answer(_actor: Actor, _service: str, request: Request) -> Answer:
+        assert isinstance(request, RetryMetafiles | ForgetMetafiles)
+        sent.append(request)
+        return Answer(ok=True, text=f"{len(request.paths)} there", data={"count": len(request.paths)})
+
+    monkeypatch.setattr(metafiles, "ask_service", answer)
+    paths = [f"/watch/{number:0200}.torrent" for number in range(300)]
+    for act in (metafiles.retry_metafiles, metafiles.forget_metafiles):
+        sent.clear()
+        assert act(Actor(Layout.below(tmp_path), "me"), paths).data == {"count": 300}
+        assert len(sent) > 1
+        assert act(Actor(Layout.below(tmp_path), "me"), paths[:1]).text == "1 there"

@@ -15,6 +15,7 @@ from pyrotorque.supervisord import Supervisord, SupervisordError
 _FIRST_TIMEOUT: Final = 4.0  # seconds
 _POLL_TIMEOUT: Final = 1.0  # seconds
 _RECORD_WITHIN: Final = 10.0  # seconds
+_TEXT_MAX: Final = 2000  # characters; the event has no more
 
 
 ACTOR: Final = "PYROTORQUE_ACTOR"
@@ -45,7 +46,7 @@ def record_action(actor: Actor, action: str, target: str, ok: bool, text: str) -
     if actor.record is not None:
         actor.record(action, target, ok, text)
         return
-    request = RecordAction(by=actor.by, done=action, about=target, ok=ok, text=text)
+    request = RecordAction(by=actor.by, done=action, about=target[:_TEXT_MAX], ok=ok, text=text[:_TEXT_MAX])
     with suppress(ServiceUnreachable):
         # The scheduler itself may be restarting, by this very action.
         _send(replace(actor, starting=max(actor.starting, _RECORD_WITHIN)), "scheduler", request, _RECORD_WITHIN)

@@ -20,6 +20,7 @@ from pyrotorque.bus.subscriber import MemoryCursors, Subscriber
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.events import Delivery, Durable, decode
 from pyrotorque.layout import Layout
+from pyrotorque.limits import REQUEST_BYTES
 from pyrotorque.outbox import Cursor, stored_events
 from pyrotorque.requests import Answer, Request
 
@@ -31,12 +32,12 @@ def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) ->
 
     Raises ServiceUnreachable when it does not run, or did not answer in time (the request may still be carried out).
     """
-    with wire.open_context() as context, wire.socket(context, zmq.DEALER) as dealer:
+    with wire.open_context() as context, wire.socket(context, zmq.DEALER, received=1) as dealer:
         dealer.setsockopt(zmq.IMMEDIATE, 1)
         dealer.connect(layout.requests_endpoint(service))
         if not dealer.poll(int(min(timeout, _CONNECT_WITHIN) * 1000), zmq.POLLOUT):
             raise ServiceUnreachable(f"{service} is unreachable: is it running? (pyrotorque status)")
-        if not wire.send(dealer, [wire.REQUEST, b"1", requests.encode(request)]):
+        if not wire.send(dealer, [wire.REQUEST, b"1", requests.encode(request)], REQUEST_BYTES):
             raise ServiceUnreachable(f"{service} is unreachable: the request is too large, or it has just exited")
         if not dealer.poll(int(timeout * 1000), zmq.POLLIN):
             raise ServiceUnreachable(
@@ -44,7 +45,8 @@ def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) ->
                 hint="`pyrotorque status` shows what it is doing",
             )
         try:
-            return requests.decode_answer(dealer.recv_multipart()[-1])
+            frames = next(wire.drain(dealer), [])
+            return requests.decode_answer(frames[-1] if frames else b"")
         except msgspec.DecodeError as error:
             raise ServiceUnreachable(
                 f"cannot decode the answer of {service}: {error}; are both of the same version?"

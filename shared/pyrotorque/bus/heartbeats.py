@@ -46,7 +46,7 @@ class HeartbeatSubscriber:
         found: list[Heartbeat] = []
         for frames in wire.drain(self._socket):
             try:
-                event = decode(frames[-1]).event
+                event = decode(frames[-1] if frames else b"").event
             except msgspec.DecodeError:
                 continue
             if isinstance(event, Heartbeat):

@@ -15,7 +15,7 @@ from pyrotorque.errors import StateError
 from pyrotorque.events import ActionTaken, Durable, Envelope, Live, encode, topic
 from pyrotorque.json_input import JsonDecoder
 from pyrotorque.layout import Layout
-from pyrotorque.limits import LIVE_BYTES, PUBLISHED_BYTES, QUEUED_ANSWERS
+from pyrotorque.limits import LIVE_BYTES, PUBLISHED_BYTES, QUEUED_ANSWERS, QUEUED_REQUESTS, REQUEST_BYTES
 from pyrotorque.logs import owner_event, take_problems
 from pyrotorque.outbox import Cursor, Outbox
 from pyrotorque.request_base import ActionRequest
@@ -59,7 +59,7 @@ class Publisher:
         self.store_event: Callable[[Durable], None] = outbox.commit
         """Stores the event of an action or a problem; a service that routes its own events to jobs replaces it."""
         self._events = wire.socket(context, zmq.PUB)
-        self.requests = wire.socket(context, zmq.ROUTER, QUEUED_ANSWERS)
+        self.requests = wire.socket(context, zmq.ROUTER, QUEUED_ANSWERS, received=QUEUED_REQUESTS, frame=REQUEST_BYTES)
         wire.bind(self._events, layout.events_endpoint(service))
         wire.bind(self.requests, layout.requests_endpoint(service))
 
@@ -87,7 +87,7 @@ class Publisher:
         """Serve the requested replays, and return the requests that the service answers."""
         for frames in wire.drain(self.requests):
             if len(frames) != 4:
-                self._stats.drop("wrong frames", frames[1:2])
+                self._stats.drop("wrong frames", frames[1:2] or "too many")
                 continue
             client, kind, number, body = frames
             try:

@@ -17,6 +17,7 @@ from pyrotorque.errors import StateError
 from pyrotorque.events import Delivery, Durable, Envelope, Fact, Heartbeat, decode
 from pyrotorque.json_input import JsonDecoder
 from pyrotorque.layout import Layout
+from pyrotorque.limits import QUEUED_ANSWERS
 from pyrotorque.outbox import BEGINNING, Cursor
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class Subscriber:
 
     def _follow(self, context: wire.Context, layout: Layout, source: str, saved: Cursor, from_newest: bool) -> None:
         follower = Follower(source, position=saved, saved=saved, from_newest=from_newest)
-        dealer = wire.socket(context, zmq.DEALER)
+        dealer = wire.socket(context, zmq.DEALER, received=QUEUED_ANSWERS)
         dealer.setsockopt(zmq.IMMEDIATE, 1)
         dealer.connect(layout.requests_endpoint(source))
         self.followers[source] = follower
@@ -130,6 +131,9 @@ class Subscriber:
         self._dealers[source] = dealer
 
     def _accept(self, frames: list[bytes], received: Received) -> None:
+        if not frames:
+            self._stats.drop("wrong frames", "too many")
+            return
         body = frames[-1]
         envelope = self._envelope_of(body)
         if envelope is None or envelope.source not in self._wanted:

@@ -17,7 +17,7 @@ import msgspec
 import zmq
 
 from pyrotorque.errors import LayoutError
-from pyrotorque.limits import FRAME_BYTES, QUEUED_MESSAGES
+from pyrotorque.limits import FRAME_BYTES, MESSAGE_BYTES, MESSAGE_FRAMES, QUEUED_MESSAGES
 from pyrotorque.text import printable
 
 Socket: TypeAlias = "zmq.Socket[bytes]"
@@ -61,16 +61,23 @@ def open_context() -> Context:
     return zmq.Context(io_threads=1)
 
 
-def socket(context: Context, kind: int, queued: int = QUEUED_MESSAGES) -> Socket:
-    """A socket that never blocks, never delays the exit of the process, and accepts no large frames.
+def socket(
+    context: Context,
+    kind: int,
+    queued: int = QUEUED_MESSAGES,
+    *,
+    received: int = QUEUED_MESSAGES,
+    frame: int = FRAME_BYTES,
+) -> Socket:
+    """A socket that never blocks, never delays the exit of the process, and accepts no frames larger than `frame`.
 
-    For each peer that does not read, it keeps `queued` messages.
+    For each peer that does not read, it keeps `queued` messages; of each peer, `received` that were not read yet.
     """
     made = context.socket(kind)
     made.setsockopt(zmq.LINGER, 0)
     made.setsockopt(zmq.SNDHWM, queued)
-    made.setsockopt(zmq.RCVHWM, QUEUED_MESSAGES)
-    made.setsockopt(zmq.MAXMSGSIZE, FRAME_BYTES)
+    made.setsockopt(zmq.RCVHWM, received)
+    made.setsockopt(zmq.MAXMSGSIZE, frame)
     # By default ZeroMQ reconnects ten times a second while a peer is absent, which costs more than everything else.
     made.setsockopt(zmq.RECONNECT_IVL, 50)
     made.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
@@ -90,9 +97,9 @@ def bind(made: Socket, endpoint: str) -> None:
         ) from error
 
 
-def send(over: Socket, frames: list[bytes]) -> bool:
-    """Send without waiting; False when the peer is absent, its queue is full, or a frame is too large."""
-    if max(map(len, frames)) > FRAME_BYTES:
+def send(over: Socket, frames: list[bytes], limit: int = FRAME_BYTES) -> bool:
+    """Send without waiting; False when the peer is absent, its queue is full, or a frame is larger than `limit`."""
+    if max(map(len, frames)) > limit:
         return False
     try:
         over.send_multipart(frames, zmq.NOBLOCK)
@@ -102,7 +109,22 @@ def send(over: Socket, frames: list[bytes]) -> bool:
 
 
 def drain(over: Socket) -> Iterator[list[bytes]]:
-    """The messages that have arrived, at most 500."""
+    """The messages that have arrived, at most 500; one that is too large has no frames."""
     with contextlib.suppress(zmq.Again):
         for _ in range(_DRAIN):
-            yield over.recv_multipart(zmq.NOBLOCK)
+            yield _received(over)
+
+
+def _received(over: Socket) -> list[bytes]:
+    """Frame by frame, so that a message that is too large is never in memory twice. Raises zmq.Again without one."""
+    frames = [over.recv(zmq.NOBLOCK)]
+    size, too_large = len(frames[0]), False
+    while over.getsockopt(zmq.RCVMORE):
+        frame = over.recv(zmq.NOBLOCK)
+        size += len(frame)
+        too_large = too_large or size > MESSAGE_BYTES or len(frames) >= MESSAGE_FRAMES
+        if too_large:
+            frames.clear()
+        else:
+            frames.append(frame)
+    return frames
