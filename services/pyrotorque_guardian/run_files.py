@@ -18,6 +18,7 @@ from pyrotorque import logs
 from pyrotorque.errors import LayoutError, PyrotorqueError
 from pyrotorque.guard_file import GuardFiles, GuardState
 from pyrotorque.interpreter import import_path, module_command
+from pyrotorque.json_input import decode_json
 from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.linux.missing import is_missing
 from pyrotorque.linux.regular_files import read_regular_file
@@ -130,8 +131,8 @@ def _is_damaged(path: Path, content: bytes) -> bool:
         return bool(damage(content.decode("utf-8", "replace")))
     if path.name == "options.json":
         try:
-            msgspec.json.decode(content, type=Options)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            decode_json(content, type=Options)
+        except msgspec.DecodeError:
             return True
     return False
 

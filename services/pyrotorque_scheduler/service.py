@@ -9,9 +9,9 @@ from typing import Final
 from pyrotorque import housekeeping
 from pyrotorque.bell_file import bell_file
 from pyrotorque.bus import Wakeup
+from pyrotorque.config_py import config_py_copy
 from pyrotorque.errors import StateError
 from pyrotorque.events import RTorrentLost, RTorrentReturned, TorrentLoaded
-from pyrotorque.layout import config_py_copy
 from pyrotorque.linux.processes import boot_id
 from pyrotorque.requests import ResumeJob
 from pyrotorque.room import use_limits_of

@@ -146,7 +146,7 @@ class Layout:
         stored = (self.state_dir / "configuration.json", self.state_dir / "torque.ini.last-good")
         state = (self.group_lock, self.options_file, *stored, *map(self.database, ALL_SERVICES))
         run = (self.pid_file, self.earlier_options_file, self.config_dir / "run" / "programs.conf", self.panel_port)
-        files = (*state, *run, config_py_copy(self.state_dir), self.log_dir / "supervisord.stderr.log")
+        files = (*state, *run, self.state_dir / "config.py.last-good", self.log_dir / "supervisord.stderr.log")
         for path in (*self.log_files, *files):
             if path.is_dir():
                 yield f"{path} is a folder where the group needs a file: rename or remove it"
@@ -154,11 +154,6 @@ class Layout:
             # A link may lead to a file; a log may be a pipe or a terminal.
             if path.exists() and not path.is_dir() and not path.is_file():
                 yield f"{path} is a pipe, a socket or a device where the group needs a file: rename or remove it"
-
-
-def config_py_copy(state_dir: Path) -> Path:
-    """The copy of config.py that was checked last, which the group uses."""
-    return state_dir / "config.py.last-good"
 
 
 def _make_private(folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from pyrotorque.config_py import config_py_copy
 from pyrotorque.errors import StateError
-from pyrotorque.layout import Layout, config_py_copy
+from pyrotorque.layout import Layout
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from pyrotorque import configuration, stored_configuration
+from pyrotorque.config_py import config_py_copy
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import SettingsError
-from pyrotorque.layout import config_py_copy
 from pyrotorque.options import Options, read_options, write_options
 from pyrotorque.service.reload import ConfigurationWatch
 from pyrotorque.settings import SettingsProblems, digest_of, layout_of

@@ -10,7 +10,9 @@ from pyrotorque.errors import UserError
 from pyrotorque.foreign_code import foreign_code, refuse_foreign_config_py, writable_by_all
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
-from pyrotorque.settings import SettingsProblems, layout_of
+from pyrotorque.settings import Report, SettingsProblems, layout_of
+from pyrotorque.supervisord.config import stub, stub_file, write_programs
+from pyrotorque.supervisord.validation import check_conf
 from pyrotorque_control.cli import run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
@@ -176,6 +178,16 @@ def test_select_does_not_run_config_py_of_another_user(home: Path) -> None:
     written(home / "config.py", "")
     with pytest.raises(UserError, match="runuser -u #54321"):
         refuse_foreign_config_py(Layout.below(home))
+
+
+@pytest.mark.parametrize("owner", [0, OTHER_USER])
+def test_a_check_as_root_calls_no_plugin_that_another_user_chose(layout: Layout, owner: int) -> None:
+    write_programs(layout, Options(), guard_file=None)
+    plugin = "[rpcinterface:mine]\nsupervisor.rpcinterface_factory = os:getpgid\n"
+    written(stub_file(layout), stub(layout) + plugin, owner)
+    report = Report()
+    check_conf(layout, Options(), report)
+    assert any("cannot be created" in problem.text for problem in report.problems) == (owner == 0)
 
 
 def test_shipped_jobs_of_another_user_are_checked(home: Path) -> None:

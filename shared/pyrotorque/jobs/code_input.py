@@ -20,7 +20,7 @@ _LOGIN: Final = re.compile(r"sudo(?:-rs)?|doas")
 _LOGIN_OPTIONS: Final = re.compile(r"-[a-zA-Z]*[si]|--shell|--login")
 
 
-class _Reader(NamedTuple):
+class _InputReader(NamedTuple):
     """It reads commands, unless one of the options `own` is given, or as many `words` (0: however many).
 
     `letters` and `long`: options with a value.
@@ -34,24 +34,24 @@ class _Reader(NamedTuple):
 
 
 _READERS: Final = (
-    _Reader(re.compile(r"at|batch"), "f l d r c", "qt"),
-    _Reader(re.compile(r"sqlite3?"), "", "", 2, "-cmd -init -separator -newline -nullvalue -maxsize -vfs -mmap"),
-    _Reader(re.compile(r"duckdb"), "-c", "", 2, "-cmd -init -separator -newline -nullvalue"),
-    _Reader(re.compile(r"mysql|mariadb"), "e --execute", "uhPDSp"),
-    _Reader(re.compile(r"psql"), "c f l --command --file --list", "dhpUvPFRoLT"),
-    _Reader(re.compile(r"mongo(?:sh)?"), "--eval --file", "", 2),
-    _Reader(re.compile(r"redis-cli|valkey-cli"), "", "hpanusirt", 1),
-    _Reader(re.compile(r"lftp"), "c e f", "up"),
-    _Reader(re.compile(r"sftp"), "b", "BcDFiJloPRSsX"),
-    _Reader(re.compile(r"smbclient"), "c T L --command", "UIpWsdAlkOnm"),
-    _Reader(re.compile(r"ftp|ed|ex")),
-    _Reader(re.compile(r"gdb"), "--batch -batch"),
-    _Reader(re.compile(r"pdsh|clush"), "", "wxlugtfR", 1),
-    _Reader(re.compile(r"adb"), "", "st", 2),
-    _Reader(re.compile(r"sg"), "c", "", 2),
-    _Reader(re.compile(r"newgrp")),
-    _Reader(re.compile(r"crontab"), "l e r", "u", 1),
-    _Reader(re.compile(r"script"), "c --command", "EoOIBTm"),
+    _InputReader(re.compile(r"at|batch"), "f l d r c", "qt"),
+    _InputReader(re.compile(r"sqlite3?"), "", "", 2, "-cmd -init -separator -newline -nullvalue -maxsize -vfs -mmap"),
+    _InputReader(re.compile(r"duckdb"), "-c", "", 2, "-cmd -init -separator -newline -nullvalue"),
+    _InputReader(re.compile(r"mysql|mariadb"), "e --execute", "uhPDSp"),
+    _InputReader(re.compile(r"psql"), "c f l --command --file --list", "dhpUvPFRoLT"),
+    _InputReader(re.compile(r"mongo(?:sh)?"), "--eval --file", "", 2),
+    _InputReader(re.compile(r"redis-cli|valkey-cli"), "", "hpanusirt", 1),
+    _InputReader(re.compile(r"lftp"), "c e f", "up"),
+    _InputReader(re.compile(r"sftp"), "b", "BcDFiJloPRSsX"),
+    _InputReader(re.compile(r"smbclient"), "c T L --command", "UIpWsdAlkOnm"),
+    _InputReader(re.compile(r"ftp|ed|ex")),
+    _InputReader(re.compile(r"gdb"), "--batch -batch"),
+    _InputReader(re.compile(r"pdsh|clush"), "", "wxlugtfR", 1),
+    _InputReader(re.compile(r"adb"), "", "st", 2),
+    _InputReader(re.compile(r"sg"), "c", "", 2),
+    _InputReader(re.compile(r"newgrp")),
+    _InputReader(re.compile(r"crontab"), "l e r", "u", 1),
+    _InputReader(re.compile(r"script"), "c --command", "EoOIBTm"),
 )
 _FILE_READERS: Final = re.compile(r"crontab|g?make|ninja|just|xdotool|psql|lftp|sftp|nft|tmux|curl|\.|source")
 _CURL: Final = re.compile(r"-[a-zA-Z]*K|--config")
@@ -115,7 +115,7 @@ def _reads_file(name: str, words: Sequence[Word]) -> bool:
     return any(word.text in INPUT_FILES or word.text in ("-f-", "--file=-", "-b-") for word in words)
 
 
-def _has_own(reader: _Reader, words: Sequence[Word]) -> bool:
+def _has_own(reader: _InputReader, words: Sequence[Word]) -> bool:
     own, plain, is_value = reader.own.split(), 0, False
     for word in words:
         text = word.text

@@ -25,7 +25,7 @@ def refusal(where: str) -> UserError:
 
 
 @dataclass(slots=True)
-class Found:
+class Findings:
     """What was read so far: for each hole, whether it is quoted already; the commands; the values in here-documents.
 
     A here-document has a number after those of the holes: it is read later than the command that gets it.
@@ -40,7 +40,7 @@ class Found:
 class Quotes(ABC):
     """Reads words; texts between backticks and here-documents have readers of their own."""
 
-    def __init__(self, text: str, found: Found, depth: int = 0) -> None:
+    def __init__(self, text: str, found: Findings, depth: int = 0) -> None:
         self._text = text
         self._at = 0
         self._found, self._depth = found, depth

@@ -4,7 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from pyrotorque.jobs.shell_commands import HOLE, CommandList, SimpleCommand, give
-from pyrotorque.jobs.shell_quotes import ASSIGNED, HERE, Found, Quotes, refusal
+from pyrotorque.jobs.shell_quotes import ASSIGNED, HERE, Findings, Quotes, refusal
 
 _OPERATOR: Final = re.compile(r";;&|;;|;&|&&|\|\||\|&|[;&|]")
 _REDIRECTION: Final = re.compile(r"<<<|<<-|<<|<>|<&|<|>>|>\||>&|>|&>>|&>")
@@ -19,8 +19,8 @@ class ShellScript(NamedTuple):
 
 def read_shell(text: str) -> ShellScript:
     """The holes and commands of `text`; raises UserError if a value cannot be inserted in a hole."""
-    found = Found(text.count(HOLE))
-    _Reader(text, found).commands("", frozenset())
+    found = Findings(text.count(HOLE))
+    _ScriptReader(text, found).commands("", frozenset())
     for command in found.commands:
         command.given = frozenset(hole for number in command.given for hole in found.documents.get(number, (number,)))
     return ShellScript(found.quoted, found.commands)
@@ -33,7 +33,7 @@ class _HereDocument(NamedTuple):
     number: int
 
 
-class _Reader(Quotes):
+class _ScriptReader(Quotes):
     """Reads lists of commands, with their brackets, redirections and here-documents."""
 
     _awaited = 0

@@ -19,6 +19,8 @@ def read_regular_file(path: bytes | str | Path, *, limit: int = SIZE_MAX, device
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         mode = os.fstat(fd).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fsdecode(path))
         if not (stat.S_ISREG(mode) or (devices and stat.S_ISCHR(mode))):
             raise OSError(errno.EINVAL, "it is no file", os.fsdecode(path))
         with open(fd, "rb", closefd=False) as file:

@@ -32,6 +32,7 @@ class StartTrial:
         """It closes them before it opens them again."""
         self._is_made = is_made
         """Whether a start creates this folder."""
+        self.calls_plugins = True
 
     def faults(self) -> Iterator[Fault]:
         """In supervisord's order; it becomes the user that the files name, as root."""
@@ -42,7 +43,8 @@ class StartTrial:
         yield from self._socket_faults()
         with ExitStack() as probes:
             yield from self._server_faults(probes)
-        yield from self._plugin_faults()
+        if self.calls_plugins:
+            yield from self._plugin_faults()
 
     def _refused(self, section: str, step: Callable[[], None]) -> Iterator[Fault]:
         try:

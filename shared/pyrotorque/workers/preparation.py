@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pyrotorque.layout import Layout, config_py_copy
+from pyrotorque.config_py import config_py_copy
+from pyrotorque.layout import Layout
 from pyrotorque.settings.schema import CustomSettings, Settings
 from pyrotorque.workers.messages import CreateJob
 
