@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from pyrotorque.config_py import config_py_copy
 from pyrotorque.errors import PyrotorqueError, UserError
 from pyrotorque.foreign_code import refuse_foreign_config_py
 from pyrotorque.jobs.cleanup import Cleanup
@@ -29,6 +30,7 @@ def cleanup_jobs(group: Group, name: str | None, *, required: bool = True) -> li
     context = JobContext(
         config_dir=group.layout.config_dir,
         state_dir=group.layout.state_dir,
+        reviewed_config_py=config_py_copy(group.layout.state_dir),
         url=settings.rtorrent.url,
         connect_timeout=settings.rtorrent.connect_timeout,
         read_timeout=settings.rtorrent.read_timeout,

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from pyrotorque.config_py import config_py_copy
 from pyrotorque.errors import UserError
 from pyrotorque.layout import Layout
 from pyrotorque.settings.schema import AnyJob, CustomSettings
@@ -67,8 +68,9 @@ def writable_by_all(config_dir: Path) -> str:
 
 
 def refuse_foreign_config_py(layout: Layout) -> None:
-    """Raise UserError if root would run another user's config.py, unless the group runs as root anyway."""
-    if not runs_as_root(layout) and (found := _first_foreign([layout.config_dir / "config.py"])):
+    """Raise UserError if root would run another user's config.py or its copy, unless the group runs as root anyway."""
+    files = (layout.config_dir / "config.py", config_py_copy(layout.state_dir))
+    if not runs_as_root(layout) and (found := _first_foreign(files)):
         raise UserError(found)
 
 

@@ -66,6 +66,20 @@ def test_the_preview_is_what_a_run_does(scene: CleanupScene, command: Command) -
     assert waiting >= {"restored"}, "the next run publishes it"
 
 
+def test_the_preview_has_config_py_as_the_jobs_have_it(scene: CleanupScene, command: Command) -> None:
+    """A change of it counts after `--restart` or SIGHUP has checked it."""
+    one = scene.item("One")
+    mine = "from pyrotorque.customfields import field\n@field('mine', kind='bool')\ndef mine(item):\n    return %s\n"
+    config_py, torque = scene.state.parent / "config.py", scene.state.parent / "torque.ini"
+    config_py.write_text(mine % "False")
+    torque.write_text(torque.read_text().replace("name=O*", "mine=yes"))
+    assert command("--run-once", "tidy").code == 0
+    config_py.write_text(mine % "True")
+    assert "would remove 0 of 1 item" in command("cleanup").out
+    assert command("--run-once", "tidy").code == 0, "it checks the file first"
+    assert not scene.has(one)
+
+
 def test_a_large_plan_is_approved_by_its_name(scene: CleanupScene, command: Command) -> None:
     found = [scene.item(f"One-{number}", ()) for number in range(6)]
     assert command("--run-once", "tidy").code == 75

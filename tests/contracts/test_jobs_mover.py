@@ -91,6 +91,18 @@ class Scene:
         return self.seeds()
 
 
+def killed_after_the_rename(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose move is left in the journal: the data has its new path, which rTorrent does not have yet."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(move_files, "sync_folder", killed)
+        with pytest.raises(Killed):
+            scene.job().run()
+
+
 @pytest.fixture(params=["same disk", "other disk"])
 def target(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[Path]:
     if request.param == "same disk":
@@ -359,14 +371,7 @@ def test_an_unfinished_move_keeps_its_failure_in_runs_for_its_event(
 ) -> None:
     """Its pause doubles, its cause is reported once by the schedule, and `status` shows it in between."""
     scene = Scene(rtorrent, short_folder, short_folder / "done/tv", multi=True)
-
-    def killed(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(move_files, "sync_folder", killed)
-        with pytest.raises(Killed):
-            scene.job().run()
+    killed_after_the_rename(scene, monkeypatch)
     completed = TorrentCompleted(at=1.0, info_hash=scene.hash, name=scene.name)
 
     def refused(*_: object) -> None:

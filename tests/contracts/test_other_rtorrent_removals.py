@@ -9,12 +9,12 @@ import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.jobs import compared_files, move_files, mover
+from pyrotorque.jobs import compared_files, mover
 from pyrotorque.jobs.cleanup import Cleanup
 from tests.cleaning import SILENT, CleanupScene
 from tests.commanding import Command
 from tests.contracts.test_cleanup_commands import command, scene
-from tests.contracts.test_jobs_mover import Killed, Scene
+from tests.contracts.test_jobs_mover import Scene, killed_after_the_rename
 from tests.contracts.test_other_rtorrent import scheduler
 from tests.other_rtorrent import other
 from tests.waiting import eventually
@@ -95,14 +95,7 @@ def test_a_move_is_not_given_up_because_rtorrent_is_replaced_within_the_run(
 ) -> None:
     scene = Scene(rtorrent, short_folder, short_folder / "done/tv", multi=True)
     scheduler(rtorrent, short_folder / "state")
-
-    def killed(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(move_files, "sync_folder", killed)
-        with pytest.raises(Killed):
-            scene.job().run()
+    killed_after_the_rename(scene, monkeypatch)
     records = list((short_folder / "state/jobs/move").glob("*.json"))
     assert [json.loads(each.read_bytes())["phase"] for each in records] == ["switching"]
 

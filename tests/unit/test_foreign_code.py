@@ -174,8 +174,11 @@ def test_a_start_as_root_gets_one_warning(home: Path) -> None:
     assert sum("belongs to #54321" in str(warning) for warning in found.warnings) == 1
 
 
-def test_select_does_not_run_config_py_of_another_user(home: Path) -> None:
-    written(home / "config.py", "")
+@pytest.mark.parametrize("name", ["config.py", "state/config.py.last-good"])
+def test_no_command_runs_config_py_of_another_user(home: Path, name: str) -> None:
+    (home / "state").mkdir()
+    os.chown(home / "state", OTHER_USER, OTHER_USER)
+    written(home / name, "")
     with pytest.raises(UserError, match="runuser -u #54321"):
         refuse_foreign_config_py(Layout.below(home))
 
