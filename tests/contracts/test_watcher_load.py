@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -332,6 +333,31 @@ def test_watch_ini_applies_at_once_to_its_folder_and_below(watching: Watching, r
     watching.until(lambda: watching.failed)
     assert watching.failed[0].kind == "template"
     assert watching.failed[0].reason.endswith("put it into torque.ini (and 1 more in it)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "custom1 = {{('a' * 40 ~ 'b')|subst('(a|aa)+$', '')}}",
+        "custom1 = {{('y' * 60000).join('z' * 60000)}}",
+        "\n".join(
+            f"custom.{n} = {{{{for i in range({n}, 9000)}}}}{{{{range(90000)|sum}}}}{{{{endfor}}}}" for n in range(40)
+        ),
+    ],
+    ids=["slow expression", "large text", "slow templates"],
+)
+def test_a_watch_ini_stops_the_load_of_nothing_but_its_own_metafiles(
+    watching: Watching, root: Path, client: RTorrent, text: str
+) -> None:
+    """It may be part of a folder from another person: the watcher was killed as hung, again and again."""
+    (root / "a").mkdir()
+    (root / "a" / "watch.ini").write_text(f"{text}\n")
+    drop(root / "a" / "x.torrent", "one")
+    drop(root / "y.torrent", "two")
+    begin = time.thread_time()
+    watching.until(lambda: watching.state(root / "y.torrent") == "loaded" and watching.failed, timeout=60)
+    assert time.thread_time() - begin < 15
+    assert (watching.failed[0].kind, watching.state(root / "a" / "x.torrent")) == ("template", "failed")
 
 
 def test_what_failed_at_a_watch_ini_is_loaded_when_that_is_corrected(

@@ -1,11 +1,14 @@
-"""Templates have the manual's syntax, no access to internals, and bounded output."""
+"""Templates have the manual's syntax, no access to internals, and bounded output, memory and time."""
 
+import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from pyrotorque.errors import TemplateError
 from pyrotorque.templates import Inserted, compile_template
+from pyrotorque.templates.limits import limited
 
 NAMES: dict[str, object] = {
     "label": "tv/mkv",
@@ -153,6 +156,78 @@ def test_expressions_have_no_access_to_internals_and_bounded_values(expression: 
 def test_loops_output_and_source_are_bounded(text: str) -> None:
     with pytest.raises(TemplateError):
         rendered(text)
+
+
+_MEMORY_MAX = 64 << 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{('y' * 60000).join('z' * 60000)}}",
+        "{{('x' * 60000)|replace('x', 'y' * 900)}}",
+        "{{('x' * 60000).replace('', 'y' * 900)}}",
+        "{{['x' * 9000, 'y' * 9000]|join('z' * 60000)|list|join('z' * 60000)}}",
+        "{{(['x' * 60000] * 60000)|string}}",
+        "{{set a = 'x' * 60000}}{{[" + "a, " * 2000 + "]}}",
+        "{{set a = 'x' * 60000}}{{str([" + "a, " * 2000 + "])}}",
+        "{{set a = 'x' * 60000}}{{json({1: [" + "a, " * 2000 + "]})}}",
+        "{{set a = 'x' * 60000}}{{[" + "a, " * 2000 + "] ~ ''}}",
+        "{{set a = 'x' * 60000}}{{" + " ~ ".join(["a"] * 1500) + "}}",
+        "{{set a = 'x' * 60000}}{{" + " + ".join(["a"] * 500) + "}}",
+        "{{set a = 'x' * 60000}}" + "{{set a = [a, a, a, a, a, a, a, a]}}" * 12 + "{{a}}",
+        "{{set a = 'x' * 60000}}{{('%(a)s' * 2000) % {'a': a}}}",
+        "{{set a = 9}}{{for i in range(60)}}{{set a = a * a}}{{endfor}}{{a}}",
+        "{{(1).to_bytes(10 ** 9, 'big')}}",
+        "{{('x' * 60000)|subst('x', 'y' * 900)}}",
+        "{{('x' * 60000)|subst('.*', '\\\\g<0>' * 100)}}",
+    ],
+)
+def test_the_memory_of_a_template_is_bounded(text: str) -> None:
+    """A watch.ini of 40 bytes took gigabytes: what a step makes was looked at when it was there."""
+    rendered("{{1 + 1}}{{'a'|subst('a+', '')}}")  # what is imported then is not counted
+    tracemalloc.start()
+    try:
+        with pytest.raises(TemplateError):
+            rendered("{{# x}}" + text)
+        assert tracemalloc.get_traced_memory()[1] < _MEMORY_MAX
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{('a' * 40 ~ 'b')|subst('(a|aa)+$', '')}}",
+        "{{subst('(.*)*,(.*)*;', '')('a,' * 2000)}}",
+        "{{for i in range(9999)}}{{range(100000)|list|sum}}{{endfor}}",
+        "{{set a = range(100000)|list}}{{" + "|".join(["a", *["sort"] * 900]) + "}}",
+        "{{for i in range(9999)}}{{if ('ab' * 30000)|replace('a', 'bcd') == ''}}{{endif}}{{endfor}}",
+        "{{'a'|subst('((a{99}){99}){99}', '')}}",
+    ],
+)
+def test_the_time_of_a_template_is_bounded(text: str) -> None:
+    """A regular expression in a watch.ini stopped the watcher until it was killed, again and again."""
+    begin = time.thread_time()
+    with pytest.raises(TemplateError, match=r"simplify|too large|recursion"):
+        rendered("{{# x}}" + text)
+    assert time.thread_time() - begin < 5
+
+
+def test_the_time_of_several_templates_is_bounded() -> None:
+    template = compile_template("{{# x}}{{for i in range(200)}}{{range(9000)|sum}}{{endfor}}")
+    with limited(0.5), pytest.raises(TemplateError, match=r"more than 0\.5 s"):
+        [template.render({}) for _ in range(100)]
+    template.render({})
+    with limited(0.0), pytest.raises(TemplateError, match="0 s"):
+        compile_template("{{1 + 1 + 1}}")
+
+
+def test_usual_texts_are_far_from_the_limits() -> None:
+    names = {"comment": "word.other_word " * 4000, "names": ["a", "b"] * 1000}
+    counts = "{{names|unique|join('-')}}|{{names|select('eq', 'a')|list|length}}"
+    text = "{{comment|subst('[._ ]+', ' ')|truncate(30)}}|" + counts
+    assert compile_template(text).render(names) == "word other word word other...|a-b|1000"
 
 
 def test_inserted_values_are_separate_from_written_text() -> None:

@@ -9,6 +9,7 @@ from pyrotorque.fleet_inbox import FleetHold
 from pyrotorque.loadcommands import tie as tie_command
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.settings.schema import WatchSettings
+from pyrotorque.templates.limits import METAFILE_SECONDS, limited
 from pyrotorque.text import printable
 from pyrotorque_watcher.load.plan import (
     InitialState,
@@ -90,7 +91,8 @@ def prepare(row: Row, job: LoadJob, rtorrent: RTorrentView, now: float) -> LoadP
         if reason := torrent.refusal(rtorrent.version):
             return LoadRefused("invalid", reason)
     try:
-        return _plan(row, content.torrents, job, rtorrent)
+        with limited(METAFILE_SECONDS):
+            return _plan(row, content.torrents, job, rtorrent)
     except OSError as error:
         return NotReadable(error.strerror or str(error))
     except MemoryError:

@@ -17,22 +17,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from pyrotorque.regex_syntax import BACKTRACKS, SIZE_MAX, unrolled_size, with_re_syntax
+
 log = logging.getLogger(__name__)
 
 DEADLINE: Final = 0.05
 BUDGET: Final = 1.0
 REFILL: Final = 0.1
 REST: Final = 60.0
-SIZE_MAX: Final = 20_000
-_BACKTRACKS: Final = re.compile(r"[(*+?{]")
-_COUNTS: Final = re.compile(r"\{\s*(\d*)\s*,?\s*(\d*)\s*\}", re.ASCII)
 _SHOWN: Final = 80
-# Escaped pairs, character classes, and braces that are not counts.
-_PIECE: Final = re.compile(
-    r"\\N\{[^}]*\}|\\.|(?P<head>\[\^?\]?)(?P<inside>(?:\\.|[^\]\\])*)\]|(?P<brace>\{)(?!\d+(?:,\d*)?\}|,\d*\})",
-    re.DOTALL,
-)
-_BARE_BRACKET: Final = re.compile(r"\\.|\[", re.DOTALL)
 
 
 class RegexTimeout(Exception):
@@ -42,36 +35,14 @@ class RegexTimeout(Exception):
 @lru_cache(512)  # it also gives each pattern one time budget per process
 def compile_search(pattern: str) -> Callable[[str], bool]:
     """A predicate: whether the pattern occurs in a text, case-insensitive; raises `re.error` for an invalid pattern."""
-    if _unrolled(pattern) > SIZE_MAX:
+    if unrolled_size(pattern) > SIZE_MAX:
         raise re.error("its counted repeats make it too large")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         search = re.compile(pattern, re.IGNORECASE | re.DOTALL).search
-        if _BACKTRACKS.search(pattern):
+        if BACKTRACKS.search(pattern):
             return _BoundedSearch(pattern)
     return lambda text: search(text) is not None
-
-
-def _unrolled(pattern: str) -> int:
-    """The maximum size of a pattern after expansion, if all of its counted repeats are nested."""
-    size = len(pattern)
-    for found in _COUNTS.finditer(pattern):
-        size *= max(1, *(int(count[:9] or 1) for count in found.groups()))
-    return size
-
-
-def _with_re_syntax(pattern: str) -> str:
-    """The pattern for the `regex` package, which gives `{e}` and `[[:alpha:]]` a meaning that `re` does not."""
-
-    def piece(found: re.Match[str]) -> str:
-        if found["brace"]:
-            return r"\{"
-        if found["head"]:
-            inside = _BARE_BRACKET.sub(lambda pair: r"\[" if pair[0] == "[" else pair[0], found["inside"])
-            return f"{found['head']}{inside}]"
-        return found[0]
-
-    return _PIECE.sub(piece, pattern)
 
 
 class _BoundedSearch:
@@ -83,7 +54,7 @@ class _BoundedSearch:
         self._pattern = pattern
         flags = regex.IGNORECASE | regex.DOTALL | regex.VERSION0
         try:
-            self._search = regex.compile(_with_re_syntax(pattern), flags).search
+            self._search = regex.compile(with_re_syntax(pattern), flags).search
         except regex.error as error:
             raise re.error(str(error)) from error
         self._left = BUDGET

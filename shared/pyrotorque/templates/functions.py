@@ -2,7 +2,6 @@
 
 import json as _json
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -92,8 +91,10 @@ def json(value: object) -> str:
 
 def subst(regex: str, replacement: str) -> Callable[[object], str]:
     """A function that replaces every match of `regex` in its argument: `subst("[.]", " ")(info_name)`."""
-    pattern = re.compile(regex)
-    return lambda text: pattern.sub(replacement, str(text))
+    from pyrotorque.templates.substitution import substitution
+
+    substituted = substitution(str(regex), str(replacement))
+    return lambda text: substituted(str(text))
 
 
 def _subst_filter(text: object, regex: str, replacement: str) -> str:

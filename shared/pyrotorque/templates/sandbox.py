@@ -2,10 +2,11 @@
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from jinja2 import StrictUndefined, nodes
+from jinja2.environment import TemplateExpression
 from jinja2.exceptions import SecurityError
 from jinja2.exceptions import TemplateError as JinjaError
 from jinja2.filters import FILTERS as JINJA_FILTERS
@@ -13,9 +14,11 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
+from jinja2.visitor import NodeTransformer
 
 from pyrotorque.errors import TemplateError
 from pyrotorque.templates.functions import FILTERS, FUNCTIONS, TEXT_MAX
+from pyrotorque.templates.limits import BITS_MAX, SIZE_MAX, bounded, check_step, check_time, checked, size_of
 from pyrotorque.text import printable
 
 # fmt: off
@@ -26,17 +29,23 @@ _SAFE_FILTERS: Final = (
 )
 # fmt: on
 # Each of these makes a text of any length from a short one.
-_WIDENING: Final = frozenset(("format", "format_map", "center", "ljust", "rjust", "zfill", "expandtabs", "translate"))
+_WIDENING: Final = frozenset(
+    ("format", "format_map", "center", "ljust", "rjust", "zfill", "expandtabs", "translate", "to_bytes")
+)
 _WIDE: Final = re.compile(r"%[^a-zA-Z%]*(?:\d{4}|\*)")
+_CONCATENATION: Final = "_concatenated"
+"""The name of a function in compiled expressions."""
+_SOURCE_MAX: Final = 8_192
+"""Characters of one expression: a larger one takes seconds to compile."""
 
 Evaluate = Callable[[Mapping[str, object]], object]
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset(("*", "**", "%"))
+    intercepted_binops = frozenset(("+", "*", "**", "%"))
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, (str, bytes)) and attr in _WIDENING:
+        if isinstance(obj, (str, bytes, int)) and attr in _WIDENING:
             return False
         return super().is_safe_attribute(obj, attr, value)
 
@@ -46,18 +55,24 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return None
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        check_step(left, right)
         if operator == "**" and not (_small(left, 10_000) and _small(right, 64)):
             raise SecurityError("a power of numbers this large is not allowed")
         if operator == "*" and not _bounded_product(left, right):
-            raise SecurityError("a text or list this long is not allowed")
-        if operator == "%" and isinstance(left, (str, bytes)) and _WIDE.search(str(left)):
-            raise SecurityError("a field this wide is not allowed")
+            raise SecurityError("a text, list or number this long is not allowed")
+        if operator == "%" and isinstance(left, (str, bytes)):
+            _check_fields(str(left), right)
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
-        if getattr(obj, "__name__", "") == "replace" and sum(len(str(arg)) for arg in args) > 1_000:
-            raise SecurityError("a replacement this long is not allowed")
-        return _bounded(super().call(context, obj, *args, **kwargs))
+        owner, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
+        check_step(owner, args, kwargs)
+        if isinstance(owner, (str, bytes)):
+            if name == "replace" and len(args) >= 2:
+                _check_replacement(owner, *args[:2])
+            if name == "join" and args:
+                args = (_joinable(owner, args[0]), *args[1:])
+        return _bounded(checked(super().call(context, obj, *args, **kwargs)))
 
 
 def _small(value: object, limit: int) -> bool:
@@ -65,10 +80,34 @@ def _small(value: object, limit: int) -> bool:
 
 
 def _bounded_product(left: object, right: object) -> bool:
+    if isinstance(left, int) and isinstance(right, int):
+        return left.bit_length() + right.bit_length() <= BITS_MAX
     for value, times in ((left, right), (right, left)):
         if isinstance(value, (str, bytes, list, tuple)) and isinstance(times, int):
-            return len(value) * times <= TEXT_MAX
+            return len(value) * times <= TEXT_MAX and size_of(value) * times <= SIZE_MAX
     return True
+
+
+def _check_fields(text: str, values: object) -> None:
+    """Each field of `text % values` may be any of the values, as often as it likes."""
+    if _WIDE.search(text):
+        raise SecurityError("a field this wide is not allowed")
+    if len(text) + text.count("%") * size_of(values) > SIZE_MAX:
+        raise SecurityError("a text this long is not allowed")
+
+
+def _check_replacement(text: Any, old: Any, new: Any) -> None:
+    if len(str(old)) + len(str(new)) > 1_000:
+        raise SecurityError("a replacement this long is not allowed")
+    if len(text) + text.count(old) * len(new) > SIZE_MAX:
+        raise SecurityError("a text this long is not allowed")
+
+
+def _joinable(separator: Any, values: Iterable[Any]) -> list[Any]:
+    found: list[Any] = checked(list(values))
+    if len(found) * len(separator) > SIZE_MAX:
+        raise SecurityError("a text this long is not allowed")
+    return found
 
 
 def _bounded(value: Any) -> Any:
@@ -77,11 +116,44 @@ def _bounded(value: Any) -> Any:
     return value
 
 
+def _checked_replace(replace: Callable[..., Any]) -> Callable[..., Any]:
+    """Jinja's filter, whose first argument is its own."""
+
+    @functools.wraps(replace)
+    def step(own: Any, text: Any, old: Any, new: Any, *rest: Any, **named: Any) -> Any:
+        _check_replacement(str(text), str(old), str(new))
+        return replace(own, text, old, new, *rest, **named)
+
+    return step
+
+
+def _checked_join(join: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(join)
+    def step(own: Any, values: Iterable[Any], d: Any = "", *rest: Any, **named: Any) -> Any:
+        return join(own, _joinable(str(d), values), d, *rest, **named)
+
+    return step
+
+
+def _concatenated(*values: object) -> str:
+    return "".join(map(str, values))
+
+
+class _Steps(NodeTransformer):
+    """Makes each concatenation a call, which the sandbox sees."""
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
+        self.generic_visit(node)
+        return nodes.Call(nodes.Name(_CONCATENATION, "load"), node.nodes, [], None, None, lineno=node.lineno)
+
+
 @functools.cache
 def _environment() -> _Sandbox:
     sandbox = _Sandbox(undefined=StrictUndefined, autoescape=False)
-    filters: dict[str, Any] = {**{name: JINJA_FILTERS[name] for name in _SAFE_FILTERS}, **FILTERS}
-    functions: dict[str, Any] = {**FUNCTIONS, "range": safe_range}
+    filters: dict[str, Any] = {name: JINJA_FILTERS[name] for name in _SAFE_FILTERS}
+    filters |= {"replace": _checked_replace(filters["replace"]), "join": _checked_join(filters["join"]), **FILTERS}
+    filters = {name: bounded(function) for name, function in filters.items()}
+    functions: dict[str, Any] = {**FUNCTIONS, "range": safe_range, _CONCATENATION: _concatenated}
     for known, ours in ((sandbox.filters, filters), (sandbox.globals, functions)):
         known.clear()
         known.update(ours)
@@ -90,16 +162,20 @@ def _environment() -> _Sandbox:
 
 def compile_expression(source: str) -> tuple[Evaluate, frozenset[str]]:
     """A function that returns the value of `source` for a namespace, and the names that it reads."""
+    if len(source) > _SOURCE_MAX:
+        raise TemplateError(f"{printable(source[:200])}: an expression of more than {_SOURCE_MAX} characters")
+    check_time()
     sandbox = _environment()
     try:
         parser = Parser(sandbox, source, state="variable")
         expression = parser.parse_expression()
         if not parser.stream.eos:
             raise TemplateError(f"{printable(source)}: {printable(str(parser.stream.current))} is not expected here")
-        whole = nodes.Template([nodes.Output([expression], lineno=1)], lineno=1)
+        result = nodes.Assign(nodes.Name("result", "store"), _Steps().visit(expression), lineno=1)
+        whole = nodes.Template([result], lineno=1)
         whole.set_environment(sandbox)
-        names = find_undeclared_variables(whole) - FUNCTIONS.keys() - {"range"}
-        compiled = sandbox.compile_expression(source, undefined_to_none=False)
+        names = find_undeclared_variables(whole) - FUNCTIONS.keys() - {"range", _CONCATENATION}
+        compiled = TemplateExpression(sandbox.from_string(whole), undefined_to_none=False)
     except (JinjaError, RecursionError, ValueError, SyntaxError, MemoryError) as error:
         raise TemplateError(f"{printable(source[:200])}: {printable(str(error)[:200])}") from None
-    return lambda namespace: compiled(namespace), frozenset(names)
+    return lambda namespace: checked(compiled(namespace)), frozenset(names)

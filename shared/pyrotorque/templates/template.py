@@ -11,6 +11,7 @@ from typing import Final, TypeAlias, TypeVar
 from pyrotorque.errors import TemplateError
 from pyrotorque.template_files import FILE, SOURCE_MAX, read_template
 from pyrotorque.templates.functions import TEXT_MAX
+from pyrotorque.templates.limits import RENDER_SECONDS, check_time, limited
 from pyrotorque.templates.syntax import (
     Assignment,
     Expression,
@@ -69,7 +70,8 @@ class Template:
 
     def pieces(self, namespace: Mapping[str, object]) -> list[Piece]:
         """The text for `namespace`; inserted values are separate pieces."""
-        return list(_Rendering(self._compiled, namespace).run(self._nodes))
+        with limited(RENDER_SECONDS):
+            return list(_Rendering(self._compiled, namespace).run(self._nodes))
 
     def shapes(self) -> Iterator[list[Piece]]:
         """The possible texts for any values: each case of its conditions, loops with 0 to 2 turns."""
@@ -180,6 +182,7 @@ class _Rendering:
 
     def _value(self, node: Expression | Assignment, convert: Callable[[object], Value]) -> Value:
         try:
+            check_time()
             return convert(self.compiled[node.source][0](self.names))
         except Exception as error:  # an expression can raise any exception
             reason = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"

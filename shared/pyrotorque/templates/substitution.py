@@ -1,0 +1,73 @@
+"""Replaces the matches of a regular expression in bounded time and memory: it may be in a watch.ini of anyone."""
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from pyrotorque.errors import TemplateError
+from pyrotorque.regex_syntax import BACKTRACKS, SIZE_MAX, unrolled_size, with_re_syntax
+
+DEADLINE: Final = 0.05
+"""Seconds of the processor for one text."""
+LENGTH_MAX: Final = 65_536
+"""Characters of a text, and of what is inserted into it."""
+REPLACEMENT_MAX: Final = 1_000
+_SIMPLE_MAX: Final = 100
+"""Characters of a pattern without repeats that `re` is given: it has no deadline."""
+
+
+class _Match(Protocol):
+    """Of `re` or `regex`."""
+
+    def expand(self, template: str, /) -> str: ...
+
+
+def substitution(pattern: str, replacement: str) -> Callable[[str], str]:
+    """A function that replaces every match of `pattern`, in the syntax of `re`.
+
+    Raises `re.error` for an invalid pattern; the function raises TemplateError for what takes too long or gets too
+    large.
+    """
+    if unrolled_size(pattern) > SIZE_MAX:
+        raise re.error("its counted repeats make it too large")
+    if len(replacement) > REPLACEMENT_MAX:
+        raise TemplateError(f"a replacement of more than {REPLACEMENT_MAX} characters is not allowed")
+    replace = _replacer(pattern)
+
+    def substituted(text: str) -> str:
+        if len(text) > LENGTH_MAX:
+            raise TemplateError(f"a text of more than {LENGTH_MAX} characters is not allowed")
+        left = LENGTH_MAX
+
+        def expanded(found: _Match) -> str:
+            nonlocal left
+            made = found.expand(replacement)
+            left -= len(made)
+            if left < 0:
+                raise TemplateError(f"a text of more than {LENGTH_MAX} characters is not allowed")
+            return made
+
+        try:
+            return replace(expanded, text)
+        except TimeoutError:
+            raise TemplateError(
+                f"the regular expression {pattern[:80]!r} is too slow: simplify it, such as by removing nested repeats"
+            ) from None
+
+    return substituted
+
+
+def _replacer(pattern: str) -> Callable[[Callable[[_Match], str], str], str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        compiled = re.compile(pattern)
+    if len(pattern) <= _SIMPLE_MAX and not BACKTRACKS.search(pattern):
+        return lambda expanded, text: compiled.sub(expanded, text)
+    import regex  # 1 MiB, and few templates need it
+
+    try:
+        bounded = regex.compile(with_re_syntax(pattern), regex.VERSION0)
+    except regex.error as error:
+        raise re.error(str(error)) from error
+    return lambda expanded, text: bounded.sub(expanded, text, timeout=DEADLINE)
