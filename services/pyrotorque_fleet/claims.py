@@ -23,9 +23,10 @@ MISSING: Final = "its content is not stored"
 """The reason of an offer that no group can load until its content is stored again, by its sender or another one."""
 FLAGS: Final[tuple[Flag, ...]] = ("start", "load", "queue", "queued")
 
-GroupName = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,63}$")]
-MaybeGroup = Annotated[str, Meta(pattern=r"^[a-z0-9-]{0,63}$")]
-InfoHash = Annotated[str, Meta(pattern=r"^[0-9A-F]{40}$")]
+# `$` would accept a line break at the end.
+GroupName = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,63}\Z")]
+MaybeGroup = Annotated[str, Meta(pattern=r"^[a-z0-9-]{0,63}\Z")]
+InfoHash = Annotated[str, Meta(pattern=r"^[0-9A-F]{40}\Z")]
 _Count = Annotated[int, Meta(ge=0, le=2**53)]
 _FOLDER_MAX: Final = 64
 
@@ -45,10 +46,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     v: Literal[1] = 1
     info_hash: InfoHash
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     length: Annotated[int, Meta(ge=1, le=CHUNK * CHUNKS_MAX)]
     """Bytes of the metafile."""
-    job: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    job: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
     folder: Annotated[str, Meta(max_length=FOLDERS_MAX * (_FOLDER_MAX + 1))] = ""
     """Of the metafile below the root of its tree."""
     flags: Annotated[tuple[Flag, ...], Meta(max_length=4)] = ()

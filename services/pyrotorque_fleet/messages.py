@@ -1,4 +1,7 @@
-"""What groups write for each other: facts about themselves, decoded strictly and bounded in size."""
+"""What groups write for each other: facts about themselves, decoded strictly and bounded in size.
+
+The name of a group in an answer becomes a part of a claim: with any other text the claim would be valid for no group.
+"""
 
 from typing import Annotated, Final, Literal, TypeVar
 
@@ -6,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from pyrotorque.json_input import decode_json
-from pyrotorque_fleet.claims import Claim, InfoHash, folder_error
+from pyrotorque_fleet.claims import Claim, GroupName, InfoHash, folder_error
 
 VALUE_MAX: Final = 8192
 """Bytes of a value in a bucket."""
@@ -30,7 +33,7 @@ class GroupFacts(msgspec.Struct, frozen=True, kw_only=True):
     `items` and what follows is None while the group's rTorrent cannot be reached. Rates are bytes per second.
     """
 
-    name: _Word
+    name: GroupName
     started: _Count
     number: _Count
     version: _Word
@@ -69,7 +72,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoundItem(msgspec.Struct, frozen=True, kw_only=True):
-    info_hash: Annotated[str, Meta(pattern=r"^[0-9A-F]{40}$")]
+    info_hash: InfoHash
     name: Annotated[str, Meta(max_length=512)]
     size: _Count
     left: _Count
@@ -79,7 +82,7 @@ class FoundItem(msgspec.Struct, frozen=True, kw_only=True):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of one group; `problem` is why it could not look."""
 
-    group: _Word
+    group: GroupName
     items: Annotated[tuple[FoundItem, ...], Meta(max_length=50)] = ()
     more: _Count = 0
     problem: _Line = ""
@@ -88,7 +91,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of one group to `holds`: of which of the sought items it has the item, and of which a sibling."""
 
-    group: _Word
+    group: GroupName
     items: Annotated[tuple[InfoHash, ...], Meta(max_length=64)] = ()
     siblings: Annotated[tuple[InfoHash, ...], Meta(max_length=64)] = ()
 
@@ -96,7 +99,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 class BidRefusal(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of one group to `why`; an empty reason: it takes the metafile when its turn has come."""
 
-    group: _Word
+    group: GroupName
     reason: Annotated[str, Meta(max_length=600)] = ""
 
 

@@ -1,11 +1,12 @@
 """A sender and the metafiles that it offers, when another group has the item already."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from pyrotorque.fleet_requests import SettledOffer
@@ -15,7 +16,7 @@ from pyrotorque_fleet.claims import encode_claim
 from pyrotorque_fleet.forward import MIGRATIONS
 from pyrotorque_fleet.inbox import Inbox
 from pyrotorque_fleet.local_group import LocalWatcher
-from pyrotorque_fleet.messages import Held, encode
+from pyrotorque_fleet.messages import BadValue, Held, decode_claim, decode_found, decode_held, decode_refusal, encode
 from pyrotorque_fleet.sender import OfferSender
 from pyrotorque_fleet.swaps import ClaimLink, ClaimSwaps
 from tests.unit.test_fleet_claims import HASH, a_claim
@@ -30,13 +31,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
     found.close()
 
 
+@dataclass
 class HolderLink:
-    """The group `two` answers that it has the item."""
+    """The group `two` answers that it has the item, or what is in `answers`."""
+
+    answers: Sequence[Held] = (Held(group="two", items=(HASH,)),)
 
     def ask_all(self, payload: bytes, timeout: float, expected: int = 1) -> "Future[list[bytes]]":
         found: Future[list[bytes]] = Future()
-        found.set_result([encode(Held(group="two", items=(HASH,)))])
+        found.set_result([encode(each) for each in self.answers])
         return found
+
+    def store(self, info_hash: str, sha256: str, content: bytes) -> "Future[None]":
+        return Future()
 
 
 class OneFile:
@@ -105,3 +112,43 @@ def test_an_offer_waits_while_the_claim_of_the_group_that_has_it_is_lost(store: 
         sender.step(float(now))
         swaps.finish(float(now))
     assert (watcher.offers, len(table.offers())) == ([], 1)
+
+
+@pytest.mark.parametrize("name", ["", "Two", "two\n", "\x1b[31mtwo", "t" * 64, "\u202etwo", "../two", "two three"])
+@pytest.mark.parametrize("what", ["items", "siblings"])
+def test_an_answer_with_a_name_that_no_group_has_changes_no_offer(store: Store, name: str, what: str) -> None:
+    """It became a part of the claim, which was then valid for no group: the metafile was offered no more, silently."""
+    table, watcher, bad = ClaimTable(store), SettledBy(), list[int]()
+    claim = a_claim(offer=f"{TURN}-{TOKEN}")
+    table.add_offer(TURN, TOKEN, b"/x.torrent", claim, encode_claim(claim))
+    link = HolderLink([Held(group=name, items=(HASH,)) if what == "items" else Held(group=name, siblings=(HASH,))])
+    sender = OfferSender(
+        "one",
+        table,
+        swaps := ClaimSwaps(table, cast(ClaimLink, link), lambda: None),
+        cast(Inbox, OneFile()),
+        cast(LocalWatcher, watcher),
+        lambda: 2,
+        lambda: bad.append(1),
+    )
+    sender.step(1.0)
+    swaps.finish(1.0)
+    assert (watcher.offers, bad) == ([], [1])
+    assert [offer[2] for offer in table.offers()] == [claim]
+
+
+@pytest.mark.parametrize("decode", [decode_held, decode_found, decode_refusal])
+def test_the_name_in_an_answer_is_one_that_a_group_can_have(decode: Callable[[bytes], object]) -> None:
+    decode(b'{"group": "box-1"}')
+    for name in ("", "Box", "box 1", "box\\n", "\\u001b[31m", "\\u202ebox", "b" * 64):
+        with pytest.raises(BadValue):
+            decode(f'{{"group": "{name}"}}'.encode())
+
+
+@pytest.mark.parametrize("field", ["info_hash", "sha256", "job", "sender", "owner"])
+def test_a_text_of_a_claim_has_no_line_break_at_its_end(field: str) -> None:
+    claim = msgspec.structs.replace(a_claim(), owner="two", state="done")
+    assert decode_claim(HASH, encode_claim(claim)) == claim
+    wrong = msgspec.structs.replace(claim, **{field: f"{getattr(claim, field)}\n"})
+    with pytest.raises(BadValue):
+        decode_claim(wrong.info_hash, encode_claim(wrong))
