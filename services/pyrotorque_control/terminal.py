@@ -155,8 +155,17 @@ def aligned(rows: Iterable[Sequence[object]], *, is_cut: bool = False) -> Iterat
 
 
 def json_line(value: Any) -> str:
-    """One JSON object on one line, in UTF-8; other bytes are shown as `\\xNN`."""
-    return msgspec.json.encode(plain(value)).decode()
+    """One JSON object on one line, in UTF-8; other bytes are shown as `\\xNN`.
+
+    What is not printable is written as JSON's escapes: it is the same value, and a name commands no terminal, does not
+    turn what follows it around, and ends no line.
+    """
+    line = msgspec.json.encode(plain(value)).decode()
+    if line.isprintable():
+        return line
+    import json
+
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
 
 
 def plain(value: Any) -> Any:

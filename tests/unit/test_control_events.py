@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 
+import msgspec
 import pytest
 
 from pyrotorque.errors import UserError
@@ -75,6 +76,28 @@ def test_an_event_as_json_has_its_place_and_all_its_fields() -> None:
 )
 def test_an_event_is_one_line_for_people(event: Durable, expected: str) -> None:
     assert line(delivery(event)) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\x9b31m",
+        "\x85",
+        "\u2028a\u2029",
+        "\u202egnp.exe",
+        "\u2066\u200b",
+        "\x7f",
+        "\U000e0041",
+        "\x1b[2J\n",
+        "caf\u00e9 \u5b57",
+    ],
+)
+def test_json_is_printable_and_has_each_name_as_it_is(name: str) -> None:
+    """U+009B begins a command of a terminal, U+202E turns a line around, and readers end lines at U+0085 and U+2028."""
+    printed = terminal.json_line({name: [name, {"name": name}]})
+    assert printed.isprintable()
+    assert json.loads(printed) == msgspec.json.decode(printed) == {name: [name, {"name": name}]}
+    assert ("\u5b57" in printed) == ("\u5b57" in name)
 
 
 def test_odd_text_never_breaks_json() -> None:
