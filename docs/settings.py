@@ -138,7 +138,7 @@ WATCH: Final = {
     "queued": "the queue starts the items: with `load_mode = start` the item is startable, else its priority is 0",
     "cmd.NAME": "load commands, run in the order of their names before the item starts ([templates](templates.md))",
     "trace_inotify": "logs every file system event",
-    "below": "folders, separated by `:`; a `watch.ini` can have content stored and moved only below them. If not set: anywhere, except in the folders of pyrotorque and rTorrent",
+    "below": "folders, separated by `:`; a `watch.ini` can have content stored and moved only below them. If not set: anywhere, except in the folders of pyrotorque and rTorrent, and in hidden ones of your home",
     "follow_symlinks": "follows symbolic links to folders",
     "settle_time": "seconds without a change after which a file is complete where the kernel cannot confirm that its writer is done ([when](watch.md#when-a-file-is-complete)), and after which a file with wrong content is `failed`",
     "tie": "whether rTorrent deletes the metafile with its item: `yes`, `no`, `auto` (if rTorrent has access to the same file)",

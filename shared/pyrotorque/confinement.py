@@ -90,6 +90,10 @@ class StorageLimits:
     private: Sequence[Path]
     locations: Locations | None = None
     """What was looked at before, to be used instead of reading the mounts each time."""
+    home: Path | None = None
+    """While `below` is empty, its hidden files and folders are private, too: programs run what is in them."""
+    root: bytes = b""
+    """The hidden folder with this watched root is not."""
 
     def refusal(self, folder: bytes, files: Iterable[bytes] | None) -> str:
         """Why content must not be stored in `folder`; empty if it may.
@@ -106,12 +110,25 @@ class StorageLimits:
             for number, each in enumerate(private):
                 if is_within(there, each):
                     return f"{printable(path)} is in {self.private[number]}, where no content of torrents may be stored"
-        return self._unknown_name(folder, private, locations.of(folder)) if files is None else ""
+            if self.home and not allowed and self._is_hidden(there, locations.of(bytes(self.home)), locations):
+                return (
+                    f"{printable(path)} is a hidden file or folder of your home, or in one: if you want this, set "
+                    "job.NAME.below to the folders for content"
+                )
+        if files is not None:
+            return ""
+        hidden = [locations.of(bytes(self.home))] if self.home and not allowed else []
+        return self._unknown_name(folder, [*private, *hidden], locations.of(folder))
+
+    def _is_hidden(self, there: bytes, home: bytes, locations: Locations) -> bool:
+        name = _first_part(there, home)
+        return name.startswith(b".") and not (self.root and name == _first_part(locations.of(self.root), home))
 
     def _unknown_name(self, folder: bytes, private: Sequence[bytes], there: bytes) -> str:
         for number, each in enumerate(private):
             if is_within(each, there):
-                return f"{printable(folder)} contains {self.private[number]}, and {UNKNOWN_FILES}"
+                found = [*self.private, self.home][number]
+                return f"{printable(folder)} contains {found}, and {UNKNOWN_FILES}"
         return ""
 
     @staticmethod
@@ -120,3 +137,8 @@ class StorageLimits:
         yield folder
         for file in islice(files or (), _FILES_MAX):
             yield os.path.join(folder, file)
+
+
+def _first_part(path: bytes, folder: bytes) -> bytes:
+    """The first name of `path` below `folder`; empty if it is not below it."""
+    return path[len(folder.rstrip(b"/")) + 1 :].partition(b"/")[0] if is_within(path, folder) else b""

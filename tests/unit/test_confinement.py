@@ -260,6 +260,53 @@ def test_a_name_cannot_lead_into_a_private_folder(root: Path, layout: Layout) ->
         commands(job(root), layout, layout.config_dir.name)
 
 
+@pytest.mark.parametrize("command", ["target = {}", "cmd.a = d.directory.set={}", "cmd.a = d.directory_base.set={}"])
+@pytest.mark.parametrize("folder", [".ssh", ".config/systemd/user", "films/../.profile.d", "to-ssh", ".absent/x"])
+def test_no_watch_ini_stores_content_in_hidden_folders_of_the_home(
+    root: Path, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, folder: str
+) -> None:
+    """What is there is run at the next login; the folder with the watch.ini may be from another person."""
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (home / "films").mkdir()
+    (home / "to-ssh").symlink_to(".ssh")
+    monkeypatch.setenv("HOME", str(home))
+    ini(root, command.format(home / folder))
+    with pytest.raises(CommandRefused, match=r"hidden file or folder of your home|leaves its folder"):
+        commands(job(root), layout)
+    for allowed in (home / "films", home / "films" / ".hidden", tmp_path / ".elsewhere"):
+        ini(root, command.format(allowed))
+        assert commands(job(root), layout), allowed
+
+
+@pytest.mark.parametrize("name", [".bashrc", ".ssh"])
+def test_the_name_of_a_torrent_is_no_hidden_file_of_the_home(
+    root: Path, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    ini(root, f"target = {tmp_path}/home")
+    assert commands(job(root), layout)
+    with pytest.raises(CommandRefused, match="hidden file or folder of your home"):
+        commands(job(root), layout, name)
+    limits = StorageLimits((), (), home=tmp_path / "home")
+    assert "a magnet link does not say" in limits.refusal(os.fsencode(tmp_path / "home"), None)
+
+
+def test_below_and_a_hidden_watched_folder_are_the_owners_word(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    root = home / ".torrents" / "watch"
+    root.mkdir(parents=True, mode=0o755)
+    monkeypatch.setenv("HOME", str(home))
+    ini(root, f"target = {home}/.torrents/done")
+    assert commands(job(root), layout)
+    ini(root, f"target = {home}/.other/done")
+    with pytest.raises(CommandRefused, match=r"job\.NAME\.below"):
+        commands(job(root), layout)
+    assert commands(job(root, below=(home / ".other",)), layout)
+
+
 def test_the_jobs_own_commands_are_not_limited(root: Path, layout: Layout, tmp_path: Path) -> None:
     own = job(root, commands=(("a", "d.directory.set=/anywhere"),), below=(tmp_path / "data",))
     assert commands(own, layout) == {"cmd.a": b"d.directory.set=/anywhere"}

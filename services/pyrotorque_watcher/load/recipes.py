@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pyrotorque.errors import CommandRefused
@@ -88,14 +89,15 @@ class JobRecipes:
         """Raises UserError if the watch.ini in `folder` is invalid."""
         self._inis.of(folder)
 
-    def check_storage(self, rendered: bytes, torrent: Metafile | Magnet, session: bytes) -> None:
-        """Raises CommandRefused if a command of a watch.ini has content stored where it must not be."""
+    def check_storage(self, rendered: bytes, torrent: Metafile | Magnet, root: bytes, session: bytes) -> None:
+        """Raises CommandRefused if a command of a watch.ini below `root` has content stored where it must not be."""
         if not any(name in rendered for name in _STORING):
             return
         from pyrotorque.confinement import StorageLimits, private_folders
         from pyrotorque.loadcommands import storage_commands
 
-        limits = StorageLimits(self.job.below, private_folders(self._layout, session))
+        home = Path(os.path.expanduser("~"))
+        limits = StorageLimits(self.job.below, private_folders(self._layout, session), home=home, root=root)
         for command in storage_commands(rendered):
             if command.folder is None:
                 raise CommandRefused(f"{command.name}: the path must be written out in a watch.ini")
@@ -201,7 +203,7 @@ class LoadRecipe:
                 raise CommandRefused(f"{name}: this rTorrent has no command {', '.join(unknown)}")
             if text := command.render(self.recipes.namespace(self.place, torrent, flags, tuple(rendered.values()))):
                 if tame:
-                    self.recipes.check_storage(text, torrent, session)
+                    self.recipes.check_storage(text, torrent, self.place.root, session)
                 rendered[name.removeprefix(_OF_INI)] = text
         return rendered
 
