@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,3 +119,28 @@ def test_a_paused_job_keeps_its_events_for_later(tmp_path: Path) -> None:
         made.job_table.job_states.resume("note")
         made.until(lambda: made.waiting() == 0)
     assert lines_in(tmp_path / "out") == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "kept"),
+    [
+        ({"on": ("TorrentErased",)}, {"on": ("TorrentErased",)}, True),
+        ({"on": ("TorrentErased",)}, {"on": ("TorrentCompleted",)}, True),
+        ({"on": ("TorrentErased",), "after": ("first",)}, {"on": ("TorrentErased",), "after": ("first",)}, True),
+        ({"on": ("TorrentErased",)}, {}, False),
+    ],
+    ids=["as before", "on other events now", "after a job", "on no event any more"],
+)
+def test_events_wait_for_a_job_for_months(
+    tmp_path: Path, before: dict[str, Any], now: dict[str, Any], kept: bool
+) -> None:
+    write_job(tmp_path, "note", "def run(self, event=None): pass")
+    write_job(tmp_path, "first", "def run(self, event=None): pass")
+    first = custom("first", on=("TorrentErased",)) if "after" in before else custom("first")
+    with bench(tmp_path, first, custom("note", **before)) as made:
+        made.publish(*erased("a"))
+        queued = made.waiting()
+        with made.store.transaction() as db:
+            db.execute("UPDATE event_runs SET kept_at = kept_at - ?", (90 * 86_400,))
+    with bench(tmp_path, first, custom("note", **now)) as made:
+        assert made.waiting() == (queued if kept else 0)

@@ -30,6 +30,7 @@ _TRIM_EVERY: Final = 100
 # The fields of an event that name what it is about.
 _SUBJECTS: Final = ("name", "info_hash", "metafile", "job", "service")
 _RETENTION: Final = 7 * 86_400.0
+"""Seconds for which the rows of a job stay that is on no event any more: it may be switched off for a while."""
 # The other publishers of durable events; our own are stored when they are published.
 _PUBLISHERS: Final = ("watcher", "guardian", "exporter")
 _DURABLE_TYPES: Final[Mapping[str, type[Fact]]] = {kind.__name__: kind for kind in get_args(Durable)}
@@ -85,14 +86,19 @@ class EventRuns:
         return self._marks_dir / quote(job, safe="")
 
     def set_routes(self, routes: Routes, order: EventOrder, now: float, *, forget: bool) -> None:
-        """Queue runs for these routes from now on; routes that existed before continue without a gap."""
+        """Queue runs for these routes from now on; routes that existed before continue without a gap.
+
+        With `forget`, old rows of jobs without a route are deleted. Those of other jobs stay, however long they wait.
+        """
         self._order = order
         wanted = {(job, kind) for kind, jobs in routes.items() for job in jobs}
         with self._store.transaction() as db:
             known = {(job, kind): since for job, kind, since in db.execute("SELECT job, type, since FROM event_wishes")}
             if forget:
                 db.executemany("DELETE FROM event_wishes WHERE job = ? AND type = ?", list(known.keys() - wanted))
-                db.execute("DELETE FROM event_runs WHERE kept_at < ?", (now - _RETENTION,))
+                jobs = {job for (job,) in db.execute("SELECT DISTINCT job FROM event_runs")}
+                gone = [(job, now - _RETENTION) for job in sorted(jobs - {job for job, _ in wanted})]
+                db.executemany("DELETE FROM event_runs WHERE job = ? AND kept_at < ?", gone)
             fresh = [(job, kind, now) for job, kind in sorted(wanted - known.keys())]
             db.executemany("INSERT INTO event_wishes VALUES (?, ?, ?)", fresh)
         self._since = known | {(job, kind): since for job, kind, since in fresh}
