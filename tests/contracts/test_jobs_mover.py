@@ -348,6 +348,63 @@ def test_a_run_for_an_event_fails_whenever_its_item_cannot_be_moved(
     eventually(scene.has_moved, 20)
 
 
+def input_error(_: object, **__: object) -> bytes:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"", b""),
+        (b'"switching"', b'"settling"'),
+        (b'"source_hex"', b'"source"'),
+        (b'"info_hash":"', b'"info_hash":"0'),
+        (b"}", b""),
+    ],
+    ids=["cannot be read", "a phase of a later version", "another shape", "of another item", "cut off"],
+)
+def test_a_move_whose_journal_cannot_be_used_waits_for_it(
+    rtorrent: PrivateRTorrent, short_folder: Path, monkeypatch: pytest.MonkeyPatch, before: bytes, after: bytes
+) -> None:
+    scene = Scene(rtorrent, short_folder, short_folder / "done/tv", multi=True)
+    killed_after_the_rename(scene, monkeypatch)
+    path = next((short_folder / "state/jobs/move").glob("*.json"))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(before, after))
+    with monkeypatch.context() as patched:
+        if not before:
+            patched.setattr(move_journal, "read_regular_file", input_error)
+        with pytest.raises(UserError, match=rf"{scene.hash}.* cannot be used: .*see that rTorrent has it where"):
+            scene.job().run()
+        scene.job().run()  # reported once
+    path.write_bytes(content)
+    scene.job().run()
+    eventually(scene.has_moved, 20)
+
+
+def test_a_finished_move_that_cannot_be_read_is_published_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    published: dict[str, TorrentMoved] = {}
+    journal = move_journal.MoveJournal(tmp_path)
+    finished = move_journal.FinishedMoves(tmp_path, "move", published.__setitem__)
+    for name in ("one", "two"):
+        source, final = b"/a".hex(), b"/b".hex()
+        move = move_journal.Move(
+            info_hash=name, name=name, source_hex=source, final_hex=final, multi_file=False, identity=name
+        )
+        journal.write(move)
+        finished.add(move, journal)
+    (tmp_path / "two-two.moved").write_bytes(b"{")
+    with monkeypatch.context() as patched:
+        patched.setattr(move_journal, "read_regular_file", input_error)
+        finished.publish()
+    assert not published
+    finished.publish()
+    assert list(published) == ["one"]
+    assert "two-two.moved is damaged" in caplog.text
+
+
 def test_an_unfinished_move_of_another_item_does_not_fail_the_run_for_an_event(
     rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

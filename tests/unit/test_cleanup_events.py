@@ -50,6 +50,21 @@ def test_a_damaged_file_is_dropped(tmp_path: Path) -> None:
     events.add("purged-x", PURGED)
     events.send()
     assert found == ["purged-x"]
+    assert not (tmp_path / "half.json").exists()
+
+
+def test_a_file_that_cannot_be_read_now_is_published_later(tmp_path: Path) -> None:
+    found: list[str] = []
+    events = PendingEvents(tmp_path, lambda identity, _: found.append(identity))
+    events.add("purged-x", PURGED)
+    (tmp_path / "purged-x.json").rename(tmp_path / "aside")
+    (tmp_path / "purged-x.json").mkdir()
+    events.send()
+    assert not found
+    (tmp_path / "purged-x.json").rmdir()
+    (tmp_path / "aside").rename(tmp_path / "purged-x.json")
+    events.send()
+    assert found == ["purged-x"]
 
 
 PUBLISH = """

@@ -1,5 +1,6 @@
 """Events of housekeeping until the scheduler has stored them: also those of a killed run, and of commands."""
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from pyrotorque.json_input import JsonDecoder
 from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json, printable
+
+log = logging.getLogger(__name__)
 
 FOLDER: Final = "events"
 _SUFFIX: Final = ".json"
@@ -50,7 +53,11 @@ class PendingEvents:
         for _, path in files[-KEPT:][:_AT_ONCE] if self.publish else ():
             try:
                 event = _decoder.decode(read_regular_file(path))
-            except (OSError, msgspec.DecodeError):
+            except OSError as error:
+                log.warning("%s cannot be read now: %s; its event is published later", path, error.strerror)
+                continue
+            except msgspec.DecodeError as error:
+                log.error("%s is damaged: %s; its event is not published", path, error)
                 path.unlink(missing_ok=True)
                 continue
             if self.publish is not None:

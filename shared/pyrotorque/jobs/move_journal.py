@@ -1,18 +1,22 @@
 """Journal of the mover: one small file per move, written before each step, kept until its event is stored."""
 
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from pyrotorque.events import TorrentMoved
+from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.text import encode_json, printable
 from pyrotorque.workers.messages import REPORTS_MAX
+
+log = logging.getLogger(__name__)
 
 Phase = Literal["copying", "switching", "cleaning"]
 
@@ -90,19 +94,31 @@ class MoveJournal:
         self.path(move.info_hash).unlink(missing_ok=True)
 
     def hashes(self) -> list[str]:
-        """The items of all unfinished moves."""
-        return [path.stem for path in self._folder.glob("*.json")]
+        """The items of all unfinished moves, oldest first."""
+        found = ((path.stat().st_mtime, path.stem) for path in self._folder.glob("*.json"))
+        return [info_hash for _, info_hash in sorted(found)]
 
     def has(self, info_hash: str) -> bool:
         return self.path(info_hash).exists()
 
-    def moves(self) -> Iterator[Move]:
-        """All unfinished moves, oldest first; an unreadable file is removed, because no step followed it."""
-        for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
-            try:
-                yield decode_json(read_regular_file(path, limit=RECORDS_MAX), type=Move)
-            except (OSError, msgspec.DecodeError):
-                path.unlink(missing_ok=True)
+    def read(self, info_hash: str) -> Move:
+        """The unfinished move of the item. Raises MoveRefused if its file cannot be used: it stays, since the item may
+        be stopped and its data renamed."""
+        path = self.path(info_hash)
+        try:
+            move = decode_json(read_regular_file(path, limit=RECORDS_MAX), type=Move)
+        except (OSError, msgspec.DecodeError) as error:
+            problem = getattr(error, "strerror", None) or str(error)
+        else:
+            if move.info_hash == info_hash:
+                return move
+            problem = f"it is that of {printable(move.info_hash)}"
+        raise MoveRefused(
+            f"the journal {printable(str(path))} of its unfinished move cannot be used: {problem}. The item may be "
+            "stopped, with its data at the old or the new place: if the next runs fail, too, see that rTorrent has it "
+            "where its data is, then remove this file",
+            "io",
+        )
 
     def path(self, info_hash: str) -> Path:
         """The file of an unfinished move."""
@@ -138,7 +154,11 @@ class FinishedMoves:
         for at, path in files[:REPORTS_MAX]:
             try:
                 move = decode_json(read_regular_file(path, limit=RECORDS_MAX), type=Move)
-            except (OSError, msgspec.DecodeError):
+            except OSError as error:
+                log.warning("%s cannot be read now: %s; its TorrentMoved is published later", path, error.strerror)
+                continue
+            except msgspec.DecodeError as error:
+                log.error("%s is damaged: %s; its TorrentMoved is not published", path, error)
                 path.unlink(missing_ok=True)
                 continue
             self._publish(

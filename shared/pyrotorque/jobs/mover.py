@@ -108,24 +108,7 @@ class Mover(ItemJob):
         self._earlier_partial = self._update_earlier_partial(event)
         failed: list[str] = []
         try:
-            for move in list(self._journal.moves()):
-                if event is None and self._failures.is_waiting(move.info_hash, time.time()):
-                    continue
-                # The outcome of a run for an event is that of its item: jobs after this one depend on it.
-                is_own = move.info_hash == own
-                if event is not None and not is_own:
-                    continue
-                self._targets[move.info_hash] = printable(str(move.final))
-                try:
-                    self._resume(move)
-                    self._failures.remove(move.info_hash)
-                except SessionNotKnown:
-                    raise
-                except (PyrotorqueError, OSError) as error:
-                    if self._is_reported(move.info_hash, move.name, error) and not is_own:
-                        continue
-                    failed.append(f"{move.name}: {error}")
-                    self.log.error("%s", failed[-1])
+            self._continue_moves(event, own, failed)
             super().run(event)
             if not failed:
                 self._failures.remove(own)
@@ -137,6 +120,29 @@ class Mover(ItemJob):
             self._finished.publish()
         if failed:
             raise UserError(f"{len(failed)} unfinished moves failed: {'; '.join(failed[:_ERRORS_SHOWN])}")
+
+    def _continue_moves(self, event: Event | None, own: str, failed: list[str]) -> None:
+        """Continue unfinished moves, for an event that of its item only; what fails is added to `failed`."""
+        for info_hash in self._journal.hashes():
+            # The outcome of a run for an event is that of its item: jobs after this one depend on it.
+            is_own = info_hash == own
+            if (event is not None and not is_own) or (
+                event is None and self._failures.is_waiting(info_hash, time.time())
+            ):
+                continue
+            name = info_hash
+            try:
+                move = self._journal.read(info_hash)
+                name, self._targets[info_hash] = move.name, printable(str(move.final))
+                self._resume(move)
+                self._failures.remove(info_hash)
+            except SessionNotKnown:
+                raise
+            except (PyrotorqueError, OSError) as error:
+                if self._is_reported(info_hash, name, error) and not is_own:
+                    continue
+                failed.append(f"{name}: {error}")
+                self.log.error("%s", failed[-1])
 
     def _update_earlier_partial(self, event: Event | None) -> EarlierPartialItems:
         earlier = EarlierPartialItems(self.state_dir)
