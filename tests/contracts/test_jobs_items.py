@@ -1,6 +1,7 @@
 """Action and ItemCommand on a real rTorrent: what they are for is done to the items that are meant, and to no other."""
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.events import LoadFailed, TorrentCompleted
+from pyrotorque.items import Item
 from pyrotorque.jobs import Job, JobConfig, context
 from pyrotorque.jobs.action import Action
 from pyrotorque.jobs.itemcommand import ItemCommand
@@ -158,3 +160,135 @@ def test_a_job_of_ones_own_reads_items_with_their_fields(items: dict[str, str]) 
     found = job.items("name=one", ["prio", "size"])
     assert [(item["hash"], item.prio, item.size) for item in found] == [(items["one"], 2, 65536)]
     assert {item["name"] for item in job.items()} == {"one", "two"}
+
+
+DURING: list[tuple[str, Callable[[RTorrent, str], object]]] = [
+    ("protected", lambda client, other: client.call("d.custom.set", other, "tags", "keep")),
+    ("erased", lambda client, other: client.call("d.erase", other)),
+    ("added again", lambda client, other: load_again(client, other)),
+]
+
+
+def load_again(client: RTorrent, erased: str) -> None:
+    """The same torrent, as another program loads it, without what the condition asks for."""
+    client.call("d.erase", erased)
+    client.call("load.raw", "", make_metafile("two", announce="udp://127.0.0.1:1/announce"))
+    eventually(lambda: (erased,) in client.rows("main", ["d.hash="]))
+
+
+@pytest.mark.parametrize(("settings", "is_slow"), [({"action": "delete"}, False), ({"action": "stop"}, True)])
+@pytest.mark.parametrize(("what", "change"), DURING, ids=[what for what, _ in DURING])
+def test_an_item_that_changed_since_the_run_began_is_left_as_it_is(
+    rtorrent: PrivateRTorrent,
+    items: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    settings: dict[str, Any],
+    is_slow: bool,
+    what: str,
+    change: Callable[[RTorrent, str], object],
+) -> None:
+    client = RTorrent(rtorrent.url)
+    Action(config(action="custom", value="old=1", condition="name=/./")).run()
+    Action(config(action="start", condition="name=/./")).run()
+    job = Action(config(condition="custom_old=1 tagged!=keep", sort="name", **settings))
+    acted: list[str] = []
+    run_item = job.run_item
+
+    def changed_meanwhile(item: Item) -> None:
+        acted.append(str(item["name"]))
+        run_item(item)
+        change(client, items["two"])
+        if is_slow:
+            monkeypatch.setattr(job, "fresh_for", 0.0)  # as if a second had passed
+
+    monkeypatch.setattr(job, "run_item", changed_meanwhile)
+    with caplog.at_level(logging.INFO):
+        job.run()
+    assert acted == ["one"]
+    assert "two is left as it is" in caplog.text
+    assert (items["two"] in {row[0] for row in client.rows("main", ["d.hash="])}) == (what != "erased")
+
+
+def test_a_program_runs_for_items_that_match_at_its_turn(
+    items: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program for the first item changes what is true of the second one."""
+    client = RTorrent(str(context.current_context().url))
+    job = ItemCommand(config(condition="tagged!=done", sort="name", command=f"touch {tmp_path}/{{{{name}}}}"))
+    ran = job.program.run
+
+    def changing(values: Mapping[str, object]) -> None:
+        ran(values)
+        client.call("d.custom.set", items["two"], "tags", "done")
+
+    monkeypatch.setattr(job.program, "run", changing)
+    job.run()
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_many_items_are_read_again_in_few_calls(rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = RTorrent(rtorrent.url)
+    context.set_context(context.JobContext(url=rtorrent.url))
+    for number in range(120):
+        client.call("load.raw", "", make_metafile(f"n{number:03}"))
+    eventually(lambda: len(client.rows("main", ["d.hash="])) == 120)
+    job = Action(config(action="tag", value="seen", condition="name=/./", sort="name"))
+    monkeypatch.setattr(job, "fresh_for", 1e-9)
+    calls: list[int] = []
+    rows_of = job.rtorrent.rows_of
+
+    def counted(hashes: Sequence[str], commands: Sequence[str]) -> list[tuple[str, ...]]:
+        calls.append(len(hashes))
+        monkeypatch.setattr(job, "fresh_for", 60.0)
+        return rows_of(hashes, commands)
+
+    monkeypatch.setattr(job.rtorrent, "rows_of", counted)
+    job.run()
+    assert calls == [50, 50, 20]
+    assert {row[0] for row in client.rows("main", ["d.custom=tags"])} == {"seen"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"action": "throttle", "value": "NULL"}, ("1", "1", "NULL")),
+        ({"action": "close"}, ("0", "0", "")),
+        ({"action": "delete"}, None),
+    ],
+    ids=["throttle", "close", "delete"],
+)
+def test_an_rtorrent_that_hangs_in_an_action_does_all_of_it_later(
+    rtorrent: PrivateRTorrent, items: dict[str, str], settings: dict[str, Any], expected: tuple[str, ...] | None
+) -> None:
+    client = RTorrent(rtorrent.url)
+    Action(config(action="start")).run()
+    job = Action(config(**settings))
+    job.rtorrent.read_timeout = 0.5
+    multicall = job.rtorrent.multicall
+
+    def hanging(calls: Sequence[Any], *words: Any, **more: Any) -> Any:
+        if calls[0][0] == "d.stop":
+            rtorrent.pause()
+        return multicall(calls, *words, **more)
+
+    job.rtorrent.multicall = hanging  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="did not answer within"):
+        job.run()
+    rtorrent.resume()
+
+    def found() -> tuple[str, ...] | None:
+        commands = ["d.hash=", "d.state=", "d.is_active=", "d.throttle_name="]
+        return next((row[1:] for row in client.rows("main", commands) if row[0] == items["one"]), None)
+
+    eventually(lambda: found() == expected)
+
+
+def test_an_item_that_has_the_throttle_is_not_stopped_for_it(rtorrent: PrivateRTorrent, items: dict[str, str]) -> None:
+    client = RTorrent(rtorrent.url)
+    Action(config(action="start")).run()
+    for value, starts in (("NULL", "2"), ("NULL", "2"), ("NONE", "3"), ("none", "3")):
+        Action(config(action="throttle", value=value)).run()
+        wanted = ("1", "" if value.upper() == "NONE" else value, starts)
+        commands = ["d.name=", "d.is_active=", "d.throttle_name=", "d.state_counter="]
+        assert [row[1:] for row in client.rows("main", commands) if row[0] == "one"] == [wanted]

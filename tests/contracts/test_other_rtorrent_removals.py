@@ -9,7 +9,11 @@ import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.jobs import compared_files, mover
+from pyrotorque.errors import SessionNotKnown
+from pyrotorque.events import TorrentCompleted
+from pyrotorque.items import Item
+from pyrotorque.jobs import JobConfig, compared_files, mover
+from pyrotorque.jobs.action import Action
 from pyrotorque.jobs.cleanup import Cleanup
 from tests.cleaning import SILENT, CleanupScene
 from tests.commanding import Command
@@ -111,3 +115,48 @@ def test_a_move_is_not_given_up_because_rtorrent_is_replaced_within_the_run(
     scheduler(rtorrent, short_folder / "state")
     scene.job().run()
     eventually(scene.has_moved, 20)
+
+
+@pytest.mark.parametrize("when", ["before the run", "within the run", "for an event"])
+def test_no_item_is_erased_in_another_rtorrent(
+    rtorrent: PrivateRTorrent,
+    short_folder: Path,
+    replaced: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    when: str,
+) -> None:
+    """The other one has one of the items, too."""
+    scene = CleanupScene(rtorrent, short_folder)
+    for name in ("One", "Two", "Three"):
+        scene.item(name)
+    metafile = make_metafile("Two", content=scene.downloads / "Two", announce=SILENT)
+    two = info_hash(metafile)
+    scheduler(rtorrent, scene.state)
+    job = Action(JobConfig({"job_name": "tidy", "action": "delete", "condition": "name=/./", "sort": "name"}))
+
+    def another() -> None:
+        take_over(replaced, rtorrent, short_folder, scene.state)
+        scene.client.call("load.raw", "", metafile)
+        eventually(lambda: scene.has(two))
+
+    if when == "within the run":
+        run_item = job.run_item
+
+        def replacing(item: Item) -> None:
+            run_item(item)
+            another()
+
+        monkeypatch.setattr(job, "run_item", replacing)
+        job.run()
+    elif when == "before the run":
+        another()
+        job.run()
+    else:
+        another()
+        with pytest.raises(SessionNotKnown):
+            job.run(TorrentCompleted(at=1.0, info_hash=two, name="Two"))
+    assert ("nothing more is deleted: " in caplog.text) == (when != "for an event")
+    assert scene.has(two)
+    replaced.close()
+    assert len(scene.client.rows("main", ["d.hash="])) == (2 if when == "within the run" else 3)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pyrotorque.errors import UserError
+from pyrotorque.errors import RTorrentFault, SessionNotKnown, UserError
 from pyrotorque.events import Event
 from pyrotorque.items import Item
 from pyrotorque.jobs.arguments import compile_text
@@ -51,7 +51,9 @@ class Action(ItemJob):
         self._value = compile_text(get_text(config, "value", "args"))
         if self.action in _WITH_VALUE and not get_text(config, "value", "args"):
             raise UserError(f"job.{self.name}.value is not set: action {self.action} needs it")
-        self.needed = self.check_fields(self._value.fields - {"job_name"}) | {"tagged", "is_active"}
+        self.needed = self.check_fields(self._value.fields - {"job_name"}) | {"tagged", "is_active", "throttle"}
+        if self.action == "delete":
+            self.fresh_for = 0.0
         accepted = get_text(config, "erased_handler") or "refuse"
         if accepted not in ("refuse", "accept"):
             raise UserError(f"job.{self.name}.erased_handler: expected refuse or accept, got {printable(accepted)!r}")
@@ -61,7 +63,12 @@ class Action(ItemJob):
     def run(self, event: Event | None = None) -> None:
         self._announced = 0
         self._require_kept_data()
-        super().run(event)
+        try:
+            super().run(event)
+        except SessionNotKnown as error:
+            if event is not None:  # nothing repeats this run
+                raise
+            self.log.warning("nothing more is deleted: %s", error)
 
     def _require_kept_data(self) -> None:
         """`delete` promises to keep the data: raise UserError if rTorrent runs a program that may remove it."""
@@ -85,20 +92,30 @@ class Action(ItemJob):
         shown = f"{self.action} {value}".strip()
         if self.action == "reannounce" and self._is_too_early(item):
             return
+        calls = [(method, (str(item["hash"]), *params)) for method, params in self.calls(item, value)]
+        if not calls:  # it is so already
+            return
         self._announced += self.action == "reannounce"
         if self.dry_run:
             self.log.info("would %s: %s", printable(shown), printable(str(item["name"])))
             return
         if self.action in ("tag", "untag") and self.rtorrent.text(item["hash"], _TAGS).form is not Form.EXACT:
             raise UserError("rTorrent prints its tags altered, so they cannot be written back")
-        self._require_kept_data()  # a handler may have been set since the run began
         if self.action == "delete":
-            from pyrotorque.housekeeping.tied_files import cut_foreign_tie
-
-            cut_foreign_tie(self.rtorrent, str(item["hash"]))
-        for method, params in self.calls(item, value):
-            self.rtorrent.call(method, str(item["hash"]), *params)
+            self._prepare_erasure(str(item["hash"]))
+        # In one request: rTorrent does all of it or nothing, also if it hangs, or if this process is killed.
+        for answer in self.rtorrent.multicall(calls):
+            if isinstance(answer, RTorrentFault):
+                raise answer
         self.log.info("%s: %s", printable(shown), printable(str(item["name"])))
+
+    def _prepare_erasure(self, info_hash: str) -> None:
+        """Raises SessionNotKnown, or UserError, if the item may not be erased now."""
+        from pyrotorque.housekeeping.tied_files import cut_foreign_tie
+
+        self._require_kept_data()  # a handler may have been set since the run began
+        self.require_known_rtorrent()
+        cut_foreign_tie(self.rtorrent, info_hash)
 
     def calls(self, item: Item, value: str) -> list[RTorrentCall]:
         """The rTorrent commands for this action; raises UserError for an invalid value."""
@@ -110,7 +127,10 @@ class Action(ItemJob):
                     raise UserError(f"the priority must be 0, 1, 2 or 3, not {value!r}")
                 return [("d.priority.set", (int(value),)), ("d.update_priorities", ())]
             case "throttle":
-                change: RTorrentCall = ("d.throttle_name.set", ("" if value.upper() == "NONE" else value,))
+                wanted = "" if value.upper() == "NONE" else value
+                if wanted == ("" if item["throttle"] == "NONE" else item["throttle"]):
+                    return []
+                change: RTorrentCall = ("d.throttle_name.set", (wanted,))
                 # rTorrent changes the throttle of an item only while it is not active.
                 return [("d.stop", ()), change, ("d.start", ())] if item["is_active"] else [change]
             case "custom":

@@ -13,6 +13,8 @@ from pyrotorque.jobs.item_job import ItemJob
 class ItemCommand(ItemJob):
     """Runs the program once per item, one after the other."""
 
+    fresh_for = 0.0
+
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         self.program = ConfiguredProgram(config, log=self.log, dry_run=self.dry_run)
