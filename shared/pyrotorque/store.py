@@ -1,5 +1,7 @@
 """One SQLite file per service: locked by one process, migrated, and, when damaged, renamed, replaced and logged.
 
+A database that does not have the tables of the service, such as that of another one, is damaged, too.
+
 Durability: WAL with synchronous=NORMAL. A killed process loses nothing that was committed; a power cut may take the
 last commits, never the file. What has a source outside (metafiles on disk, items in rTorrent) is reconciled after that;
 events are identified by their epoch, which changes with each boot of the kernel (see `pyrotorque.outbox`).
@@ -260,6 +262,7 @@ def _prepare(path: Path, db: sqlite3.Connection, migrations: Sequence[str]) -> N
         raise DamageFound(verdict)
     common = db.execute("PRAGMA application_id").fetchone()[0]
     own = db.execute("PRAGMA user_version").fetchone()[0]
+    _require_own_tables(db, common, own, migrations)
     if own > len(migrations) or common > len(COMMON_MIGRATIONS):
         raise StateError(
             f"{printable(str(path))} was written by a newer pyrotorque (schema {own}, this version supports"
@@ -268,6 +271,28 @@ def _prepare(path: Path, db: sqlite3.Connection, migrations: Sequence[str]) -> N
         )
     _migrate(db, "application_id", common, COMMON_MIGRATIONS)
     _migrate(db, "user_version", own, migrations)
+
+
+def _require_own_tables(db: sqlite3.Connection, common: int, own: int, migrations: Sequence[str]) -> None:
+    """Raises DamageFound for a database of another service or program, before anything in it is changed.
+
+    A later version may have removed tables, but not all of them.
+    """
+    there = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if there and not common:
+        raise DamageFound("it has tables without their version, as a dump or a database of another program")
+    service = _tables_of(migrations[:own])
+    if service and service.isdisjoint(there):
+        raise DamageFound("it is the database of another service")
+    missing = (_tables_of(COMMON_MIGRATIONS[:common]) | service) - there
+    if missing and own <= len(migrations):
+        raise DamageFound(f"it lacks the table {min(missing)}" + f" and {len(missing) - 1} more" * (len(missing) > 1))
+
+
+def _tables_of(migrations: Sequence[str]) -> set[str]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        _migrate(db, "user_version", 0, migrations)
+        return {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _migrate(db: sqlite3.Connection, counter: str, done: int, migrations: Sequence[str]) -> None:

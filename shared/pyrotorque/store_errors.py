@@ -12,6 +12,8 @@ from pyrotorque.text import printable
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _CHECK_DISK: Final = "check the disk; a damaged file is replaced at the next start"
 
+_LOCKED: Final = "another program, such as `sqlite3`, has it locked: end that; it is tried again"
+
 _FREE_SPACE: Final = "free some space, or set state_dir in [TORQUE] to another disk"
 _SQLITE_GROWS_BY: Final = 65536
 """Bytes: at most so much does SQLite need at once in a new state file (32 KiB of shared memory, some pages)."""
@@ -44,6 +46,8 @@ def state_error(path: Path, error: sqlite3.Error) -> StateError:
     """The error of SQLite with the file, and what to do."""
     advice = {
         sqlite3.SQLITE_FULL: _FREE_SPACE,
+        sqlite3.SQLITE_BUSY: _LOCKED,
+        sqlite3.SQLITE_LOCKED: _LOCKED,
         sqlite3.SQLITE_READONLY: "make it writable, or set state_dir in [TORQUE]",
         sqlite3.SQLITE_CANTOPEN: _full(path) or "check its folder and permissions, or set state_dir in [TORQUE]",
         sqlite3.SQLITE_IOERR: _full(path) or _cause_of_io_error(),

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,95 @@ def test_a_file_that_is_no_database_is_set_aside(path: Path) -> None:
     again = open_store(path, [FIRST])
     assert again.reset_reason is None
     again.close()
+
+
+OTHER = "CREATE TABLE parked (info_hash TEXT); CREATE TABLE paused (job TEXT)"
+
+
+def dump(path: Path) -> None:
+    """As `sqlite3 FILE .dump | sqlite3 NEW`, which loses the versions."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        text = "\n".join(db.iterdump())
+    path.unlink()
+    run_sql(path, text)
+
+
+def run_sql(path: Path, text: str) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(text)
+
+
+def replace_by(path: Path, *migrations: str) -> None:
+    other = path.with_name("other.sqlite3")
+    open_store(other, migrations).close()
+    other.replace(path)
+
+
+def write_other(path: Path) -> None:
+    path.unlink()
+    run_sql(path, "CREATE TABLE moz_places (id)")
+
+
+FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "of another service": (lambda path: replace_by(path, OTHER), "database of another service"),
+    "of another one with as many migrations": (
+        lambda path: replace_by(path, OTHER, "CREATE TABLE more (a)"),
+        "database of another service",
+    ),
+    "of another one with more migrations": (
+        lambda path: replace_by(path, OTHER, *["CREATE TABLE x (a); DROP TABLE x"] * 4),
+        "database of another service",
+    ),
+    "a dump": (dump, "tables without their version"),
+    "without a common table": (lambda path: run_sql(path, "DROP TABLE bus_cursors"), "lacks the table bus_cursors"),
+    "without several tables": (
+        lambda path: run_sql(path, "DROP TABLE second; DROP TABLE kept_totals"),
+        "lacks the table kept_totals and 1 more",
+    ),
+    "without a table of its own": (lambda path: run_sql(path, "DROP TABLE metafiles"), "lacks the table metafiles"),
+    "of another program": (write_other, "database of another program"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), FOREIGN.values(), ids=FOREIGN)
+def test_a_database_without_the_tables_of_the_service_is_set_aside_unchanged(
+    path: Path, change: Callable[[Path], object], reason: str
+) -> None:
+    migrations = [FIRST, "CREATE TABLE second (a)"]
+    open_store(path, migrations).close()
+    change(path)
+    content = path.read_bytes()
+    store = open_store(path, [*migrations, SECOND])
+    assert reason in (store.reset_reason or "")
+    assert version(store) == 3
+    store.close()
+    aside = next(path.parent.glob("*.damaged-*"))
+    assert tables(aside) == tables_in(content, path.parent)
+    store = open_store(path, [*migrations, SECOND])
+    assert store.reset_reason is None
+    store.close()
+
+
+def tables(path: Path) -> set[str]:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        return {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+
+
+def tables_in(content: bytes, folder: Path) -> set[str]:
+    (folder / "copy").write_bytes(content)
+    return tables(folder / "copy")
+
+
+def test_a_database_that_another_program_holds_is_no_damage(path: Path) -> None:
+    filled(path, rows=3)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = exclusive")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StateError, match=r"database is locked \(another program, such as `sqlite3`, has it locked"):
+            open_store(path, [FIRST])
+    store = open_store(path, [FIRST])
+    assert (count(store), store.reset_reason) == (3, None)
+    store.close()
 
 
 def test_flipped_bytes_in_the_middle_are_found_at_the_next_start(path: Path) -> None:
