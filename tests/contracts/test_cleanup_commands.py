@@ -2,18 +2,22 @@
 
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.housekeeping import moved_files
+from pyrotorque.linux import files
+from pyrotorque.linux.files import FileName
 from pyrotorque_control import progress
 from pyrotorque_control.cleanup_jobs import active_cleanups
 from pyrotorque_control.commands import quarantine
 from pyrotorque_control.commands.cleanup import item_lines
 from pyrotorque_control.group import Group
-from tests.cleaning import AT_ONCE, CleanupScene
+from tests.cleaning import AT_ONCE, CleanupScene, days_later
 from tests.commanding import Command
 from tests.waiting import eventually
 
@@ -284,3 +288,72 @@ def test_one_unknown_word_restores_nothing(scene: CleanupScene, command: Command
     assert "there is no entry 'nosuch'" in refused.err
     assert not scene.has(one)
     assert command("quarantine", "restore", "one", one).out == f"restored One ({one})\n"
+
+
+def copy_quarantine(scene: CleanupScene) -> Path:
+    """As onto another disk, with `cp -a` or `rsync -a`: each file is another one."""
+    there = scene.downloads / ".pyrotorque-quarantine"
+    shutil.copytree(there, scene.downloads / "copy")
+    shutil.rmtree(there)
+    return (scene.downloads / "copy").rename(there)
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["at once", "after a kill"])
+def test_a_quarantine_that_was_copied_is_restored(
+    scene: CleanupScene, command: Command, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    one, _ = scene.item("One"), scene.item("Kept")
+    assert command("--run-once", "tidy").code == 0
+    copy_quarantine(scene)
+    if is_killed:
+        rename, moved = files.rename_noreplace, list[object]()
+
+        def killed_at_the_second(source: FileName, target: FileName) -> None:
+            if moved:
+                raise KeyboardInterrupt
+            moved.append(source)
+            rename(source, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(moved_files, "rename_noreplace", killed_at_the_second)
+            assert command("quarantine", "restore", one).code == 130
+        assert len(scene.quarantined()[one]) == 1
+    restored = command("quarantine", "restore", one)
+    assert restored.code == 0, restored.err
+    assert scene.is_intact(one)
+    assert scene.quarantined() == {}
+
+
+def test_what_a_purge_keeps_is_not_published_as_purged(
+    scene: CleanupScene, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by the job, when the time of the entry is over."""
+    one, _ = scene.item("One"), scene.item("Kept")
+    assert command("--run-once", "tidy").code == 0
+    there = copy_quarantine(scene)
+    refused = command("quarantine", "purge", one)
+    assert refused.code == 75
+    assert f"a copy perhaps, and stays: restore the entry, or remove its folder {there}" in refused.err
+    days_later(monkeypatch, 30)
+    ran = command("--run-once", "tidy")
+    assert ran.code == 0, ran.err
+    assert scene.quarantined() == {one: ["a", "sub/b"]}
+    assert not [path.name for path in scene.state.glob("housekeeping/events/purged-*")]
+
+
+@pytest.mark.parametrize("change", ["shorter", "a link", "gone"])
+def test_a_copy_that_lacks_a_file_is_not_restored(scene: CleanupScene, command: Command, change: str) -> None:
+    one, _ = scene.item("One"), scene.item("Kept")
+    assert command("--run-once", "tidy").code == 0
+    file = next(copy_quarantine(scene).glob("*/data/sub/b"))
+    content = file.read_bytes()
+    file.unlink()
+    if change == "shorter":
+        file.write_bytes(content[:-1])
+    elif change == "a link":
+        (scene.folder / "elsewhere").write_bytes(content)
+        file.symlink_to(scene.folder / "elsewhere")
+    refused = command("quarantine", "restore", one)
+    assert (refused.code, "sub/b is not in" in refused.err) == (75, True)
+    assert not scene.has(one)
+    assert "a" in scene.quarantined()[one]

@@ -108,7 +108,7 @@ def purge(group: Group, items: Sequence[str]) -> int:
     """Delete the data of these entries before their time is over. It cannot be undone, so the hash, the name of the
     folder or the name of the item must be whole. Data that an item of rTorrent uses or misses stays."""
     from pyrotorque.housekeeping.journal import RemovalJournal
-    from pyrotorque.housekeeping.quarantine import needed_by
+    from pyrotorque.housekeeping.quarantine import needed_by, stay_text
     from pyrotorque.housekeeping.quarantine import purge as purge_entry
 
     def purge_unused(job: "Cleanup | Orphans", entry: "QuarantineEntry", work: WorkReport) -> None:
@@ -117,9 +117,9 @@ def purge(group: Group, items: Sequence[str]) -> int:
         if reason := needed_by(entry, job.reader.read_with_accepted().claims):
             raise RemovalRefused(f"its data in quarantine stays: {reason}")
         freed, stay = purge_entry(entry, work)
-        job.add_purged(entry, freed)
         if stay:
-            raise RemovalRefused(f"{printable(stay[0])} is another file now and stays")
+            raise RemovalRefused(stay_text(entry, stay))
+        job.add_purged(entry, freed)
 
     return _each(group, items, purge_unused, "deleted the data of", "purge")
 

@@ -96,6 +96,23 @@ def is_at(root: int, file: RemovedFile) -> bool:
     return found is not None and _is(found, file, root)
 
 
+def as_copied(root: int, files: Sequence[RemovedFile]) -> tuple[RemovedFile, ...]:
+    """The same files, as a copy of the folder has them: regular ones with the recorded names and sizes.
+
+    For a restore from a quarantine that was copied to another disk: it proves no content, which rTorrent checks.
+    """
+    found: list[RemovedFile] = []
+    for file in files:
+        with suppress(FileNotFoundError, NotADirectoryError), parent_of(root, file.path) as at:
+            here = os.stat(at.name, dir_fd=at.folder, follow_symlinks=False)
+            is_known = here.st_ino == file.inode and here.st_dev in (file.device, os.fstat(root).st_dev)
+            if not is_known and stat.S_ISREG(here.st_mode) and here.st_size == file.size:
+                found.append(RemovedFile(file.path_hex, here.st_dev, here.st_ino, here.st_size))
+                continue
+        found.append(file)
+    return tuple(found)
+
+
 def move(source: int, target: int, files: Iterable[RemovedFile]) -> None:
     """Move the files; those that are in `target` already are skipped. Raises OSError, RemovalRefused.
 

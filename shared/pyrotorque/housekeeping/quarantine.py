@@ -223,8 +223,18 @@ def purge_expired(folder: Path, seals: EntrySeals, claims: Claims, now: float) -
             yield PurgedEntry(entry, None, f"{entry.removal.name} in quarantine is kept: {reason}")
             continue
         freed, stay = purge(entry)
-        others = f"; {printable(stay[0])} is another file now and stays" if stay else ""
-        yield PurgedEntry(entry, freed, f"purged {entry.removal.name} from quarantine: {size(freed)} free{others}")
+        if stay:
+            yield PurgedEntry(entry, None, f"{entry.removal.name} in quarantine is kept: {stay_text(entry, stay)}")
+        else:
+            yield PurgedEntry(entry, freed, f"purged {entry.removal.name} from quarantine: {size(freed)} free")
+
+
+def stay_text(entry: QuarantineEntry, stay: Sequence[bytes]) -> str:
+    """Why the files `stay` of an entry were not deleted, and what to do."""
+    return (
+        f"{printable(stay[0])} is another file now, a copy perhaps, and stays: restore the entry, or remove its folder "
+        f"{printable(str(entry.folder))} yourself"
+    )
 
 
 def needed_by(entry: QuarantineEntry, claims: Claims) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from pyrotorque.confinement import StorageLimits
 from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping import moved_files, quarantine
+from pyrotorque.housekeeping.journal import RemovedFile
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.housekeeping.removed_item import is_in_folder, is_loaded
 from pyrotorque.housekeeping.restored_resume import set_resume_state
@@ -50,9 +51,11 @@ def restore(
     work = work or WorkReport(None, "", 0)
     _require_allowed(entry.removal.directory, limits)
     # Durable before the first file is back: if this is killed, no purge deletes the others meanwhile.
-    removal = msgspec.structs.replace(entry.removal, purge_at=max(entry.removal.purge_at, now + _KEPT))
-    if now:
+    purge_at = max(entry.removal.purge_at, now + _KEPT)
+    removal = msgspec.structs.replace(entry.removal, purge_at=purge_at, files=_present_files(entry))
+    if now or removal.files != entry.removal.files:
         quarantine.describe(removal)
+    entry = QuarantineEntry(entry.folder, removal)
     if not removal.info_hash:
         _move_back(entry, limits, work)
         quarantine.discard(removal)
@@ -83,6 +86,18 @@ def restore(
     if not _is_saved(rtorrent, removal.info_hash, int(wanted)):
         raise RemovalRefused(f"rTorrent has not saved {removal.name}: its entry in quarantine is kept; repeat this")
     quarantine.discard(removal)
+
+
+def _present_files(entry: QuarantineEntry) -> tuple[RemovedFile, ...]:
+    """The files of the entry, also if its folder was copied to another disk; rTorrent checks their content."""
+    data = os.path.join(os.fsencode(entry.folder), quarantine.DATA)
+    if entry.removal.phase != "erased" or not os.path.isdir(data):
+        return entry.removal.files
+    root = moved_files.open_root(data)
+    try:
+        return moved_files.as_copied(root, entry.removal.files)
+    finally:
+        os.close(root)
 
 
 def _is_restored(rtorrent: RTorrent, entry: QuarantineEntry) -> bool:
