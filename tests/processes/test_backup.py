@@ -349,21 +349,40 @@ def test_only_the_newest_backups_are_kept(homes: tuple[Home, Home]) -> None:
     home, _ = homes
     folder = home.folder / "backups"
     folder.mkdir()
-    for day in range(1, 5):
-        (folder / f"pyrotorque-2026010{day}-000000.tar.gz").touch()
-    (folder / "mine.tar.gz").touch()
     home.layout.prepare()
+    home.run("backup", str(folder / "mine.tar.gz"), "--no-session")
+    for day in range(1, 5):
+        shutil.copy(folder / "mine.tar.gz", folder / f"pyrotorque-2026010{day}-000000.tar.gz")
     home.run("backup", str(folder), "--keep", "2", "--no-session")
     left = sorted(path.name for path in folder.iterdir())
     assert len(left) == 3
     assert left[:2] == ["mine.tar.gz", "pyrotorque-20260104-000000.tar.gz"]
     # The clock was set back: the one that was just written stays.
-    (folder / "pyrotorque-29990101-000000.tar.gz").touch()
+    shutil.copy(folder / "mine.tar.gz", folder / "pyrotorque-29990101-000000.tar.gz")
     home.run("backup", str(folder), "--keep", "1", "--no-session")
     kept = [path.name for path in folder.iterdir()]
     assert len(kept) == 2
     assert "pyrotorque-29990101-000000.tar.gz" not in kept
     home.run("backup", str(folder / "new.tar.gz"), "--keep", "2", "--no-session", code=64)
+
+
+def test_backups_of_other_groups_and_other_files_stay(homes: tuple[Home, Home]) -> None:
+    """Two groups may have one folder for their backups."""
+    folder = homes[0].folder / "backups"
+    folder.mkdir()
+    homes[1].configure()
+    for home in homes:
+        home.layout.prepare()
+        home.run("backup", str(folder), "--no-session")
+    for name, content in (("1", b""), ("2", b"no archive"), ("3", next(folder.iterdir()).read_bytes()[:60])):
+        (folder / f"pyrotorque-2026010{name}-000000.tar.gz").write_bytes(content)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for home in homes:
+        home.run("backup", str(folder), "--keep", "1", "--no-session")
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert len(after) == len(before) == 5
+    unchanged = before.items() & after.items()
+    assert {name for name, _ in unchanged} == {f"pyrotorque-2026010{name}-000000.tar.gz" for name in "123"}
 
 
 def test_the_job_of_the_page_makes_a_backup(homes: tuple[Home, Home]) -> None:

@@ -45,6 +45,7 @@ _FILES_MAX: Final = 2_000_000
 _RATIO_MAX: Final = 200
 _SMALL: Final = 1 << 30
 _MODES: Final = 0o755
+_ORIGIN_SIZE: Final = 24  # of the 31 characters that a header has for the name of a file's group
 
 
 class Member(NamedTuple):
@@ -68,6 +69,7 @@ class ArchiveWriter:
 
     _tar: tarfile.TarFile
     _work: WorkReport | None = None
+    origin: str = ""
     files: dict[str, ArchivedFile] = field(default_factory=dict[str, ArchivedFile])
 
     def add(self, name: str, data: bytes, *, mtime: float, mode: int = 0o600) -> None:
@@ -81,12 +83,18 @@ class ArchiveWriter:
 
     def finish(self, manifest: Manifest) -> None:
         data = encode_manifest(manifest)
-        self._tar.addfile(_header(Member(MANIFEST, len(data), manifest.created, 0o600)), BytesIO(data))
+        self._tar.addfile(self._header(Member(MANIFEST, len(data), manifest.created, 0o600)), BytesIO(data))
 
     def _add(self, member: Member, content: IO[bytes]) -> None:
         hashing = _HashingReader(content, self._work)
-        self._tar.addfile(_header(member), hashing)
+        self._tar.addfile(self._header(member), hashing)
         self.files[member.name] = ArchivedFile(member.size, hashing.digest.hexdigest())
+
+    def _header(self, member: Member) -> tarfile.TarInfo:
+        header = tarfile.TarInfo(member.name)
+        header.size, header.mtime, header.mode = member.size, int(max(member.mtime, 0)), member.mode & _MODES
+        header.gname = self.origin
+        return header
 
 
 class _HashingReader:
@@ -104,17 +112,27 @@ class _HashingReader:
         return data
 
 
-def _header(member: Member) -> tarfile.TarInfo:
-    header = tarfile.TarInfo(member.name)
-    header.size, header.mtime, header.mode = member.size, int(max(member.mtime, 0)), member.mode & _MODES
-    return header
+def origin_mark(config_dir: Path) -> str:
+    """What the archives of this configuration directory have in common, and those of no other one on this machine."""
+    return hashlib.sha256(os.fsencode(os.path.realpath(config_dir))).hexdigest()[:_ORIGIN_SIZE]
+
+
+def origin_of(path: Path) -> str:
+    """The mark in the first header of an archive; empty if it has none, or is no archive."""
+    if not is_archive(path):
+        return ""
+    try:
+        with gzip.open(path) as packed:
+            return tarfile.TarInfo.frombuf(packed.read(_BLOCK), "utf-8", "surrogateescape").gname
+    except (OSError, EOFError, zlib.error, tarfile.HeaderError):
+        return ""
 
 
 @contextmanager
-def written_archive(path: Path, work: WorkReport | None = None) -> Generator[ArchiveWriter]:
+def written_archive(path: Path, work: WorkReport | None = None, origin: str = "") -> Generator[ArchiveWriter]:
     """Write the archive to `path`, private, synced, and complete or not at all. Raises FileExistsError, OSError.
 
-    `work` counts the bytes of the files.
+    `work` counts the bytes of the files; `origin` is the mark of the group, see `origin_mark`.
     """
     if os.path.lexists(path):
         raise FileExistsError(17, "exists already", str(path))
@@ -126,7 +144,7 @@ def written_archive(path: Path, work: WorkReport | None = None) -> Generator[Arc
                 gzip.GzipFile(filename=_ORIGINAL_NAME, mode="wb", compresslevel=_LEVEL, fileobj=file) as packed,
                 tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT, encoding="utf-8") as tar,
             ):
-                yield ArchiveWriter(tar, work)
+                yield ArchiveWriter(tar, work, origin)
             file.flush()
             os.fsync(file.fileno())
         # A hard link replaces nothing.

@@ -26,7 +26,7 @@ from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.snapshots import is_database, snapshots
 from pyrotorque.supervisord.config import written_layout
 from pyrotorque.text import counted, printable
-from pyrotorque_control.backup.archive import PART_SUFFIX, ArchiveWriter, written_archive
+from pyrotorque_control.backup.archive import PART_SUFFIX, ArchiveWriter, origin_mark, written_archive
 from pyrotorque_control.backup.contents import Contents, SourceFile, read_stable, require_state_apart
 from pyrotorque_control.backup.free_space import require_space
 from pyrotorque_control.backup.manifest import MARK_NAME, SESSION, STATE, ArchivedSession, Manifest
@@ -59,7 +59,7 @@ def make_backup(layout: Layout, archive: Path, session: SessionSource | None, pr
         # On the disk of the databases: others, as network filesystems, may not support them.
         tempfile.TemporaryDirectory(prefix=_WORK_PREFIX, dir=layout.state_dir) as work,
         ShownProgress(layout.run_dir, "backup", total, "bytes") as work_done,
-        written_archive(archive, work_done) as writer,
+        written_archive(archive, work_done, origin_mark(layout.config_dir)) as writer,
     ):
         _add_files(writer, contents, contents.configuration(), Path(work))
         created = _add_databases(writer, contents, Path(work))

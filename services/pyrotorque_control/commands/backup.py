@@ -14,6 +14,7 @@ from pyrotorque.home import expand_home
 from pyrotorque.local_time import local_text
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
+from pyrotorque_control.backup.archive import origin_of
 from pyrotorque_control.backup.contents import ARCHIVE_PREFIX, ARCHIVE_SUFFIX
 from pyrotorque_control.backup.create import as_json, layout_in_use, make_backup, remove_leftovers, summary
 from pyrotorque_control.backup.session_files import find_session
@@ -27,7 +28,9 @@ _NAME: Final = re.compile(rf"{ARCHIVE_PREFIX}\d{{8}}-\d{{6}}{re.escape(ARCHIVE_S
 @click.command(short_help="Back up configuration, state and rTorrent's session.")
 @click.argument("archive", callback=given_word)
 @click.option("--no-session", is_flag=True, help="Leave out rTorrent's session, as where it cannot be seen from here.")
-@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Then remove all but the newest N archives.")
+@click.option(
+    "--keep", type=click.IntRange(min=1), metavar="N", help="Then remove all but the newest N archives of this group."
+)
 @click.option("--json", "as_json_", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def command(group: Group, archive: str, no_session: bool, keep: int | None, as_json_: bool) -> int:
@@ -36,7 +39,7 @@ def command(group: Group, archive: str, no_session: bool, keep: int | None, as_j
 
     \b
       pyrotorque backup ~/backups             a file with the time in its name
-      pyrotorque backup ~/backups --keep 14   and remove all but the newest 14
+      pyrotorque backup ~/backups --keep 14   and remove all but the newest 14 of this group
       pyrotorque backup /mnt/one.tar.gz       this file, which must not exist
 
     ARCHIVE is an existing folder, or a new file. It is private (0600), because metafiles contain passkeys, and written
@@ -89,12 +92,14 @@ def _free_name(folder: Path) -> Path:
 
 
 def _remove_old(written: Path, keep: int) -> list[str]:
-    """Keep `written` and the newest others, `keep` in total, by the time in their names, which may be after it."""
-    names = sorted((name for name in os.listdir(written.parent) if _NAME.fullmatch(name)), reverse=True)
-    names.remove(written.name)
+    """Keep `written` and the newest others of this configuration directory, `keep` in total, by the time in their
+    names, which may be after it. Archives of other groups, and what is no archive, stay."""
+    folder, own = written.parent, origin_of(written)
+    found = (name for name in os.listdir(folder) if _NAME.fullmatch(name) and name != written.name)
+    names = sorted((name for name in found if origin_of(folder / name) == own), reverse=True)
     removed: list[str] = []
     for name in names[keep - 1 :]:
         with suppress(FileNotFoundError):
-            (written.parent / name).unlink()
+            (folder / name).unlink()
             removed.append(name)
     return removed
