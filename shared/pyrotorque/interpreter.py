@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from types import FrameType
 from typing import IO, Final
 
 # -P: never import from the working directory. utf8: independent of the locale, and of PYTHONUTF8.
@@ -38,6 +39,7 @@ def prepare_command() -> None:
     _ignore_leap_seconds()
     # A parent with threads may have blocked signals: supervisord would not stop, and would not restart what has ended.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _end_at_signals_as_init()
     if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
         program, *words = sys.orig_argv
         os.execv(sys.executable, [os.fsencode(word) for word in (program, "-X", "utf8", *words)])
@@ -61,6 +63,20 @@ def _ignore_leap_seconds() -> None:
 
         os.environ["TZ"] = zone_without_leap_seconds(os.environ)
         time.tzset()
+
+
+def _end_at_signals_as_init() -> None:
+    """Let TERM and HUP end process 1 of a container as they end any other process: without a handler the kernel drops
+    them, and a stop right after the start would be lost.
+    """
+    if os.getpid() == 1:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)  # as shells and container runtimes show such an end
 
 
 def _open_standard_streams() -> None:
