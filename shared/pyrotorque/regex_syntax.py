@@ -5,6 +5,7 @@ from typing import Final
 
 SIZE_MAX: Final = 20_000
 BACKTRACKS: Final = re.compile(r"[(*+?{]")
+"""A pattern without any of these takes linear time in `re`."""
 _COUNTS: Final = re.compile(r"\{\s*(\d*)\s*,?\s*(\d*)\s*\}", re.ASCII)
 # Escaped pairs, character classes, and braces that are not counts.
 _PIECE: Final = re.compile(

@@ -14,12 +14,14 @@ from typing import Final, Literal, TypeAlias, get_args
 from pyrotorque.errors import UserError
 from pyrotorque.loadcommands import LoadCommand, ValueCommand, compile_command, compile_value
 from pyrotorque.settings.ini import Entry, interpolate, parse_ini
-from pyrotorque.settings.problems import Problem, Report
+from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.settings.schema import Disposal
 from pyrotorque.settings.values import load_mode, truth
 from pyrotorque.suggestions import suggestion
 
 SIZE_MAX: Final = 65_536
+_SETTINGS_MAX: Final = 200
+"""Each may be a template, which takes milliseconds to compile."""
 
 # Equal to `settings.schema.Place`, which a running watcher of 1.0.0 does not have when it imports this module.
 Place: TypeAlias = Literal["local", "fleet"]
@@ -81,7 +83,10 @@ def parse(text: str, *, file: str = "watch.ini", templates: Path | None = None, 
     sections = parse_ini(text if headed else _DEFAULT_HEADER + text, file, report)
     shift = 0 if headed else 1
     found = Overrides()
-    for key, entry in ((key, entry) for section in sections.values() for key, entry in section.items()):
+    settings = [(key, entry) for section in sections.values() for key, entry in section.items()]
+    if len(settings) > _SETTINGS_MAX:
+        raise SettingsProblems([Problem(file, 0, "", f"has {len(settings)} settings, the limit is {_SETTINGS_MAX}")])
+    for key, entry in settings:
         try:
             if distrust and key not in _UNTRUSTED_KEYS:
                 raise ValueError(f"is not allowed in this file, as {distrust}: only {', '.join(_UNTRUSTED_KEYS)} are")

@@ -1,5 +1,8 @@
 """The INI dialect of the earlier daemons' files."""
 
+import time
+from contextlib import suppress
+
 import pytest
 
 from pyrotorque.settings.ini import Entry, interpolate, parse_ini
@@ -85,3 +88,27 @@ def test_percent_signs(text: str, expected: str) -> None:
 def test_an_unknown_reference_is_an_error() -> None:
     with pytest.raises(KeyError):
         interpolate("%(nowhere)s", {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + " " * 60_000 + "b",
+        "a = 1" + "\n x" * 20_000,
+        "a = {{" + "\n # {{" * 8_000,
+        "a = " + "%(" * 30_000,
+        "a = %(" + "(" * 60_000,
+        "a = b" + " " * 60_000 + ";",
+        "[" * 60_000,
+        "\n[a]" * 15_000,
+    ],
+    ids=lambda text: text[:12].strip(),
+)
+def test_the_time_for_a_file_grows_with_its_length_only(text: str) -> None:
+    """Another person may have written a watch.ini; processor time, whatever else the machine does."""
+    before = time.process_time()
+    read = parse_ini(f"[x]\n{text}\n", "watch.ini", Report())
+    for entry in read["x"].values():
+        with suppress(KeyError):
+            interpolate(entry.value, {})
+    assert time.process_time() - before < 2.0

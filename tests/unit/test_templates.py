@@ -1,7 +1,9 @@
 """Templates have the manual's syntax, no access to internals, and bounded output, memory and time."""
 
+import re
 import time
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -138,7 +140,21 @@ def test_errors_name_their_line(text: str, said: str) -> None:
         "(" * 3000 + ")" * 3000,
         "-" * 100000 + "1",
         "[" * 300 + "]" * 300 + "[0]",
+        "-" * 200 + "1",
+        "not " * 195 + "label",
+        "label ** " * 195 + "1",
+        "1 < " * 20_000 + "1",
+        "('a' * 65000)|replace('a', 'b' * 900)|length",
+        "range(99999)|join('a' * 65000)|length",
+        "('a' * 65000).join([''] * 65000)|length",
+        "(['a' * 65000] * 65000)|string|length",
+        "subst('(x+x+)+y', '')('x' * 60000)",
+        "('x' * 60000)|subst('', 'y' * 60000)|length",
+        "('x' * 60000)|subst('x{9999}{9999}', '')",
+        "label|subst('a', '\\\\9')",
+        "range(99999)|list|reject('in', range(99999)|list|sort)|list|length",
     ],
+    ids=lambda text: text[:60],
 )
 def test_expressions_have_no_access_to_internals_and_bounded_values(expression: str) -> None:
     with pytest.raises(TemplateError):
@@ -151,7 +167,14 @@ def test_expressions_have_no_access_to_internals_and_bounded_values(expression: 
         "{{for a in range(9000)}}{{for b in range(9000)}}{{endfor}}{{endfor}}",
         "{{for a in range(9000)}}{{'xxxxxxxxxx' * 10}}{{endfor}}",
         "{{" + " " * 70_000 + "}}",
+        "{{if label}}" * 1_000 + "{{endif}}" * 1_000,
+        "{{for a in range(9999)}}{{if (range(9999)|list|sort)[0]}}{{endif}}{{endfor}}",
+        "{{set a = 'x' * 60000}}" + "{{set a = a ~ a}}" * 30,
+        "{{set a = ['x' * 60000]}}" + "{{set a = a + a}}" * 30,
+        "{{set a = [1]}}" + "{{set a = [a, a]}}" * 30,
+        "{{set a = 9999999}}" + "{{set a = a * a}}" * 30,
     ],
+    ids=lambda text: text[:60],
 )
 def test_loops_output_and_source_are_bounded(text: str) -> None:
     with pytest.raises(TemplateError):
@@ -230,6 +253,27 @@ def test_usual_texts_are_far_from_the_limits() -> None:
     assert compile_template(text).render(names) == "word other word word other...|a-b|1000"
 
 
+@pytest.mark.parametrize("part", ["{{", "{{'", "{{a|", "{{a.", "}} {{", "{{# x", "%(", "%(a"])
+def test_the_time_for_a_text_grows_with_its_length_only(part: str) -> None:
+    """Another person's watch.ini must not keep the watcher busy; processor time, whatever else the machine does."""
+    text = part * (60_000 // len(part))
+    before = time.process_time()
+    with suppress(TemplateError):
+        compile_template(text)
+    assert time.process_time() - before < 2.0
+
+
+def test_deep_expressions_of_a_reasonable_size_mean_the_same() -> None:
+    tests = " or ".join(f"label == '{number}'" for number in range(80))
+    table = ", ".join(f"'{number}': 'label {number}'" for number in range(300))
+    assert rendered("{{# x}}{{" + tests + "}}") == "False"
+    assert rendered("{{# x}}{{ { " + table + " } ['7'] }}") == "label 7"
+    assert rendered("{{# x}}{{['a', 1]|join(d='-')}} {{[{'b': 2}]|join(', ', attribute='b')}}") == "a-1 2"
+    assert rendered(
+        "{{# x}}{{'aXbXc'|replace('X', '-', 1)}} {{', '.join(['a', 'b'])}} {{['a']|select('in', 'abc')|list}}"
+    )
+
+
 def test_inserted_values_are_separate_from_written_text() -> None:
     pieces = compile_template("{{# x}}a={{label}},{{if flags}}{{1 + 1}}{{endif}}").pieces(NAMES)
     assert pieces == ["a=", Inserted("tv/mkv", frozenset({"label"}), 1), ",", Inserted("2", frozenset(), 1)]
@@ -270,3 +314,15 @@ def test_a_template_may_be_in_a_file(tmp_path: Path) -> None:
 def test_a_name_of_a_loop_is_undefined_after_it() -> None:
     with pytest.raises(TemplateError, match="part is not defined"):
         rendered("{{for part in label.split('/')}}{{part}}{{endfor}}{{part}}")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["x*", "[.]", "(a)|b", "(?P<n>a+)", "a?", "$", r"\b", r"[\[a]+", "(.)(.)?", "a{e}", "(?i)A+"]
+)
+def test_subst_means_what_re_sub_means(pattern: str) -> None:
+    for replacement in ("-", r"\g<0>", ""):
+        for text in ("", "a", "aab b", "xaxb", "A.b\nc", "é [a]a{e}"):
+            expected = re.sub(pattern, replacement, text)
+            assert (
+                compile_template("{{subst(p, r)(t)}}").render({"p": pattern, "r": replacement, "t": text}) == expected
+            )

@@ -76,3 +76,8 @@ def test_it_runs_no_programs(text: str) -> None:
 def test_it_reads_no_other_files(key: str) -> None:
     with pytest.raises(SettingsError, match="file: is not allowed"):
         parse(f"{key} = file:/etc/hostname")
+
+
+def test_the_number_of_settings_is_limited() -> None:
+    with pytest.raises(SettingsError, match="the limit is 200"):
+        parse("".join(f"custom.k{number} = {{{{label|upper}}}}\n" for number in range(2_000)))

@@ -16,9 +16,11 @@ from pyrotorque.linux.files import read_text_file
 from pyrotorque.settings.problems import Problem, Report
 
 _SECTION: Final = re.compile(r"\[(?P<name>[^\]]+)\]")
-_OPTION: Final = re.compile(r"(?P<key>[^:=\s][^:=]*?)\s*[:=]\s*(?P<value>.*)$", re.DOTALL)
+# No two parts of these take the same characters, and nothing is looked for behind an unclosed one: the watch.ini of
+# another person must not keep its reader busy for minutes.
+_OPTION: Final = re.compile(r"(?P<key>[^:=\s][^:=]*)[:=](?P<value>.*)$", re.DOTALL)
 _INLINE_COMMENT: Final = re.compile(r"\s;.*$", re.DOTALL)
-_REFERENCE: Final = re.compile(r"%(?:%|\((?P<name>[^)]*)\)s)")
+_REFERENCE: Final = re.compile(r"%(?:%|\((?P<name>[^()]*)\)s)")
 
 DEFAULT_SECTION: Final = "default"
 
@@ -59,23 +61,29 @@ class _IniReader:
         self.sections: Sections = {}
         self.section: dict[str, Entry] | None = None
         self.key: str | None = None
+        self.lines: list[str] = []
+        """Of the value of this key."""
+        self.unclosed = 0
+        """How many `{{` more than `}}` it has."""
 
     def read(self, text: str) -> Sections:
         for number, line in enumerate(text.split("\n"), 1):
             if line.strip() and line[0] not in "#;":
                 self._read_line(number, line.rstrip())
+        self._end_value()
         return self.sections
 
     def _read_line(self, number: int, line: str) -> None:
         if line[0].isspace() and self.section is not None and self.key is not None:
-            self._continue(self.section, self.key, line.strip())
+            self._continue(line.strip())
         elif found := _SECTION.match(line):
+            self._end_value()
             self.section = self.sections.setdefault(found["name"].strip().lower(), {})
-            self.key = None
         elif self.section is None:
             self._add_problem(number, f"{line.strip()!r} precedes the first section: add [TORQUE] above it")
         elif option := _OPTION.match(line):
-            self._begin(self.section, option["key"], _INLINE_COMMENT.sub("", option["value"]), number)
+            value = _INLINE_COMMENT.sub("", option["value"].lstrip())
+            self._begin(self.section, option["key"].rstrip(), value.strip(), number)
         else:
             self._add_problem(number, f"{line.strip()!r} is neither a section, nor KEY = VALUE, nor a comment")
 
@@ -83,19 +91,29 @@ class _IniReader:
         if (before := section.get(key)) is not None:
             text = f"is set twice, in lines {before.line} and {number}: the last value is used"
             self.report.warnings.append(Problem(self.file, number, key, text))
-        section[key] = Entry(value.strip(), self.file, number)
-        self.key = key
+        self._end_value()
+        section[key] = Entry(value, self.file, number)
+        self.key, self.lines, self.unclosed = key, [value], _unclosed(value)
 
-    def _continue(self, section: dict[str, Entry], key: str, line: str) -> None:
+    def _continue(self, line: str) -> None:
         """Inside an open template, `#` and `;` are part of the template and do not begin a comment."""
-        entry = section[key]
-        template_open = entry.value.count("{{") > entry.value.count("}}")
-        if line[0] in "#;" and not template_open:
-            return
-        section[key] = Entry(f"{entry.value}\n{line}".lstrip("\n"), entry.file, entry.line)
+        if line[0] not in "#;" or self.unclosed > 0:
+            self.lines.append(line)
+            self.unclosed += _unclosed(line)
+
+    def _end_value(self) -> None:
+        """Give the key all lines of its value."""
+        if self.section is not None and self.key is not None and len(self.lines) > 1:
+            before = self.section[self.key]
+            self.section[self.key] = Entry("\n".join(self.lines).lstrip("\n"), before.file, before.line)
+        self.key = None
 
     def _add_problem(self, number: int, text: str) -> None:
         self.report.problems.append(Problem(self.file, number, "", text))
+
+
+def _unclosed(text: str) -> int:
+    return text.count("{{") - text.count("}}")
 
 
 def interpolate(value: str, variables: Mapping[str, str]) -> str:

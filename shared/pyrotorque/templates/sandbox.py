@@ -10,7 +10,7 @@ from jinja2.environment import TemplateExpression
 from jinja2.exceptions import SecurityError
 from jinja2.exceptions import TemplateError as JinjaError
 from jinja2.filters import FILTERS as JINJA_FILTERS
-from jinja2.meta import find_undeclared_variables
+from jinja2.meta import TrackingCodeGenerator
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
@@ -37,6 +37,14 @@ _CONCATENATION: Final = "_concatenated"
 """The name of a function in compiled expressions."""
 _SOURCE_MAX: Final = 8_192
 """Characters of one expression: a larger one takes seconds to compile."""
+_BRACKETS_MAX: Final = 190
+"""Open brackets: Python's parser may take exponential time before it refuses 200."""
+_FOLDED_DEPTH_MAX: Final = 30
+"""Folding constants takes cubic time in the depth of an expression."""
+_SEARCHED_MAX: Final = 1_000
+"""Elements or characters in which `select` and `reject` look for each of theirs."""
+_QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|#[^\n]*""")
+_BRACKET: Final = re.compile(r"[(\[{]|[)\]}]")
 
 Evaluate = Callable[[Mapping[str, object]], object]
 
@@ -73,6 +81,14 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             if name == "join" and args:
                 args = (_joinable(owner, args[0]), *args[1:])
         return _bounded(checked(super().call(context, obj, *args, **kwargs)))
+
+    def _compile(self, source: str, filename: str) -> Any:
+        depth = 0
+        for bracket in _BRACKET.findall(_QUOTED.sub("", source)):
+            depth += 1 if bracket in "([{" else -1
+            if depth > _BRACKETS_MAX:
+                raise SecurityError("this is nested too deeply")
+        return super()._compile(source, filename)
 
 
 def _small(value: object, limit: int) -> bool:
@@ -147,9 +163,15 @@ class _Steps(NodeTransformer):
         return nodes.Call(nodes.Name(_CONCATENATION, "load"), node.nodes, [], None, None, lineno=node.lineno)
 
 
+def _is_in(value: Any, values: Any) -> bool:
+    if isinstance(values, (str, list, tuple)) and len(values) > _SEARCHED_MAX:
+        raise SecurityError(f"a search in more than {_SEARCHED_MAX} elements or characters is not allowed")
+    return value in values
+
+
 @functools.cache
-def _environment() -> _Sandbox:
-    sandbox = _Sandbox(undefined=StrictUndefined, autoescape=False)
+def _environment(optimized: bool = True) -> _Sandbox:
+    sandbox = _Sandbox(undefined=StrictUndefined, autoescape=False, optimized=optimized)
     filters: dict[str, Any] = {name: JINJA_FILTERS[name] for name in _SAFE_FILTERS}
     filters |= {"replace": _checked_replace(filters["replace"]), "join": _checked_join(filters["join"]), **FILTERS}
     filters = {name: bounded(function) for name, function in filters.items()}
@@ -157,11 +179,31 @@ def _environment() -> _Sandbox:
     for known, ours in ((sandbox.filters, filters), (sandbox.globals, functions)):
         known.clear()
         known.update(ours)
+    sandbox.tests["in"] = _is_in
     return sandbox
 
 
+def _is_deep(expression: nodes.Node) -> bool:
+    level = [expression]
+    for _ in range(_FOLDED_DEPTH_MAX):
+        level = [child for node in level for child in node.iter_child_nodes()]
+    return bool(level)
+
+
+def _names(whole: nodes.Template, sandbox: _Sandbox) -> set[str]:
+    """As jinja2.meta.find_undeclared_variables, which always folds constants."""
+    generator = TrackingCodeGenerator(sandbox)
+    if not sandbox.optimized:
+        generator.optimizer = None
+    generator.visit(whole)
+    return generator.undeclared_identifiers
+
+
 def compile_expression(source: str) -> tuple[Evaluate, frozenset[str]]:
-    """A function that returns the value of `source` for a namespace, and the names that it reads."""
+    """A function that returns the value of `source` for a namespace, and the names that it reads.
+
+    It is compiled in little time, whatever it is.
+    """
     if len(source) > _SOURCE_MAX:
         raise TemplateError(f"{printable(source[:200])}: an expression of more than {_SOURCE_MAX} characters")
     check_time()
@@ -171,10 +213,11 @@ def compile_expression(source: str) -> tuple[Evaluate, frozenset[str]]:
         expression = parser.parse_expression()
         if not parser.stream.eos:
             raise TemplateError(f"{printable(source)}: {printable(str(parser.stream.current))} is not expected here")
+        sandbox = _environment(not _is_deep(expression))
         result = nodes.Assign(nodes.Name("result", "store"), _Steps().visit(expression), lineno=1)
         whole = nodes.Template([result], lineno=1)
         whole.set_environment(sandbox)
-        names = find_undeclared_variables(whole) - FUNCTIONS.keys() - {"range", _CONCATENATION}
+        names = _names(whole, sandbox) - FUNCTIONS.keys() - {"range", _CONCATENATION}
         compiled = TemplateExpression(sandbox.from_string(whole), undefined_to_none=False)
     except (JinjaError, RecursionError, ValueError, SyntaxError, MemoryError) as error:
         raise TemplateError(f"{printable(source[:200])}: {printable(str(error)[:200])}") from None

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from pyrotorque.errors import TemplateError
 from pyrotorque.regex_syntax import BACKTRACKS, SIZE_MAX, unrolled_size, with_re_syntax
 
-DEADLINE: Final = 0.05
+DEADLINE: Final = 0.5
 """Seconds of the processor for one text."""
 LENGTH_MAX: Final = 65_536
 """Characters of a text, and of what is inserted into it."""
@@ -26,14 +26,14 @@ class _Match(Protocol):
 def substitution(pattern: str, replacement: str) -> Callable[[str], str]:
     """A function that replaces every match of `pattern`, in the syntax of `re`.
 
-    Raises `re.error` for an invalid pattern; the function raises TemplateError for what takes too long or gets too
-    large.
+    Raises `re.error` for an invalid pattern or replacement; the function raises TemplateError for what takes
+    too long or gets too large.
     """
     if unrolled_size(pattern) > SIZE_MAX:
         raise re.error("its counted repeats make it too large")
     if len(replacement) > REPLACEMENT_MAX:
         raise TemplateError(f"a replacement of more than {REPLACEMENT_MAX} characters is not allowed")
-    replace = _replacer(pattern)
+    replace = _replacer(pattern, replacement)
 
     def substituted(text: str) -> str:
         if len(text) > LENGTH_MAX:
@@ -58,10 +58,11 @@ def substitution(pattern: str, replacement: str) -> Callable[[str], str]:
     return substituted
 
 
-def _replacer(pattern: str) -> Callable[[Callable[[_Match], str], str], str]:
+def _replacer(pattern: str, replacement: str) -> Callable[[Callable[[_Match], str], str], str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         compiled = re.compile(pattern)
+    compiled.sub(replacement, "")  # checks it
     if len(pattern) <= _SIMPLE_MAX and not BACKTRACKS.search(pattern):
         return lambda expanded, text: compiled.sub(expanded, text)
     import regex  # 1 MiB, and few templates need it

@@ -15,6 +15,8 @@ _LOOP = re.compile(rf"({_NAME}(?:\s*,\s*{_NAME})*)\s+in\s+(.+)", re.DOTALL)
 _FIELD = re.compile(rf"%(?:%|\(({_NAME})\)s)")
 _STATEMENTS = "if|elif|else|endif|for|endfor|default|set"
 _KEYWORD = re.compile(rf"({_STATEMENTS}|break|continue|inherit|def|enddef|py)\b\s*:?\s*(.*)", re.DOTALL)
+# Readers of the tree call themselves for each block.
+_DEPTH_MAX = 100
 _UNSUPPORTED = {
     "py": "Python code in templates is not supported: use an expression, {{set name = …}}, or a filter",
     "inherit": "inheritance between templates is not supported",
@@ -90,7 +92,8 @@ class _TemplateParser:
 
     def read(self) -> list[Node]:
         at = 0
-        for found in _TAG.finditer(self.text):
+        # Behind the last }} each {{ would be looked for up to the end of the text.
+        for found in _TAG.finditer(self.text, 0, self.text.rfind("}}") + 2):
             at = self._text(at, found)
             self._tag(found[1].strip(), _line(self.text, found.start()))
         self._literal(self.text[at:], at)
@@ -146,6 +149,8 @@ class _TemplateParser:
                 self._assign(word, rest, line)
 
     def _begin(self, node: IfBlock | Loop, body: list[Node], line: int) -> None:
+        if len(self.open) == _DEPTH_MAX:
+            raise TemplateError(f"line {line}: more than {_DEPTH_MAX} blocks are nested")
         self.body.append(node)
         self.open.append((node, line))
         self.body = body
