@@ -1,4 +1,4 @@
-"""Finds files that configure nothing where something was configured: emptied, or cut off by a full disk.
+"""Finds files that configure nothing where something was configured: emptied, cut off by a full disk, or not mounted.
 
 The witness is the last good configuration.
 """
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pyrotorque.layout import Layout
-from pyrotorque.settings import PACKAGED, LoadedSettings, Problem, Report, sets_something
+from pyrotorque.linux.dangling_links import missing_target
+from pyrotorque.settings import PACKAGED, LoadedSettings, Problem, Report, file_identity, sets_something
 from pyrotorque.settings.ini import read_ini
 from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.templates import template_texts
@@ -40,14 +41,23 @@ def _emptied(loaded: LoadedSettings, before: Settings | None, layout: Layout) ->
     """The files that set something in the last good configuration, are still read, and set nothing now."""
     home, found = loaded.layout.config_dir, set(loaded.settings.files)
     known = set(before.files) if before is not None else set[str]()
-    if before is not None and before.rtorrent.origin.startswith("config.ini:"):
-        known.add(str(home / "config.ini"))  # versions up to 1.1.0 did not record the files
+    if before is not None:
+        # Versions up to 1.1.0 did not record the files.
+        had_address = before.rtorrent.origin.startswith("config.ini:")
+        had_aliases = missing_target(home / "config.ini") and before.aliases.keys() - loaded.settings.aliases.keys()
+        known |= {"config.ini"} if had_address or had_aliases else set()
     if _set_something(copy_file(layout)):
-        known.add(str(home / "torque.ini"))
-    yield from (path for path in loaded.files if str(path) in known - found)
+        known.add("torque.ini")
+    yield from (path for path in loaded.files if file_identity(path, home) in known - found)
 
 
 def _emptied_file(path: Path, layout: Layout) -> Problem:
+    if target := missing_target(path):
+        text = (
+            f"is a link to {printable(target)}, which does not exist, but set something in the last good configuration "
+            f"({stored_file(layout)}): mount its disk, or restore it. To do without its settings, remove the link"
+        )
+        return Problem(printable(path.name), 0, "", text)
     is_torque = path.name == "torque.ini"
     text = (
         f"sets nothing, but did so in the last good configuration ({stored_file(layout)}). Was the file truncated? "
@@ -60,7 +70,7 @@ def _emptied_file(path: Path, layout: Layout) -> Problem:
 def _lost_address(loaded: LoadedSettings, before: Settings) -> Iterator[Problem]:
     """rTorrent's own file had the address, is there, and has none: another rTorrent could be found instead."""
     file = before.rtorrent.origin
-    if before.rtorrent.url and loaded.settings.rtorrent.url is None and os.path.isabs(file) and os.path.exists(file):
+    if before.rtorrent.url and loaded.settings.rtorrent.url is None and os.path.isabs(file) and os.path.lexists(file):
         yield Problem(
             "", 0, "",
             f"{printable(file)} has no address of rTorrent, but had {printable(before.rtorrent.url)} in the last good "

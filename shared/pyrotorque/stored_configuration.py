@@ -38,7 +38,7 @@ def keep_copies(layout: Layout) -> None:
             if not copy.exists() or read_regular_file(copy) != content:
                 write_atomically(copy, content)
         except FileNotFoundError:
-            if name == "config.py":
+            if name == "config.py" and not (layout.config_dir / name).is_symlink():
                 copy.unlink(missing_ok=True)
         except (OSError, StateError):
             continue

@@ -340,6 +340,22 @@ def test_a_restart_reads_another_file_than_the_start_did(group: Group, conf: Pat
     assert group.command("--restart").returncode == 0
 
 
+def test_a_link_to_nothing_takes_no_programs_from_a_running_group(group: Group, conf: Path) -> None:
+    target = conf.with_name("unmounted.conf")
+    target.write_text(conf.read_text() + "[program:mine]\ncommand = sleep 1000\n")
+    conf.unlink()
+    conf.symlink_to(target)
+    assert group.command("--restart").returncode == 0
+    target.rename(away := conf.with_name("away.conf"))
+    for words in (("--restart",), ("check",), ("ctl", "reload")):
+        ended = group.command(*words)
+        assert ended.returncode == 78, (words, ended.stderr)
+        assert "supervisor.conf" in ended.stderr
+    assert "RUNNING" in group.command("ctl", "status", "mine").stdout
+    away.rename(target)
+    assert group.command("--restart").returncode == 0
+
+
 def test_a_running_group_is_controlled_although_its_folders_have_changed(group: Group, folder: Path) -> None:
     torque = group.config_dir / "torque.ini"
     for text in (f"{TORQUE}run_dir = {folder}/other\nstate_dir = {folder}/state\n", "", TORQUE[:30], "[TORQUE"):

@@ -621,7 +621,7 @@ def test_an_emptied_extra_file_is_an_error_while_it_is_read(home: Path, tmp_path
     (text,) = lost(home, options)
     assert text.startswith("extra.ini: sets nothing")
     assert text.endswith("To do without its settings, remove it")
-    assert configuration.read(home, Options()).settings.files == (str(home / "torque.ini"),)
+    assert configuration.read(home, Options()).settings.files == ("torque.ini",)
 
 
 @pytest.mark.parametrize("is_recorded", [True, False], ids=["recorded", "stored by 1.1.0"])
@@ -662,7 +662,7 @@ def test_which_files_set_something_is_recorded_and_changes_no_digest(home: Path)
     assert not configuration.adopt(found), "nothing else has changed"
     stored = stored_configuration.last_good(found.layout)
     assert stored is not None
-    assert stored.files == (str(home / "torque.ini"),)
+    assert stored.files == ("torque.ini",)
     assert digest_of(stored) == digest_of(msgspec.structs.replace(stored, files=()))
 
 
@@ -674,4 +674,78 @@ def test_an_emptied_config_py_is_an_error(home: Path, nothing: str) -> None:
     file.write_text(nothing)
     assert lost(home)[0].startswith("config.py: sets nothing")
     file.unlink()
-    assert configuration.read(home, Options()).settings.files == (str(home / "torque.ini"),)
+    assert configuration.read(home, Options()).settings.files == ("torque.ini",)
+
+
+SETTINGS = {"config.ini": "[TORQUE]\ndry_run = True\n", "config.py": "import os\n"}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("lost", ["emptied by another path", "emptied after a move", "link to nothing"])
+def test_a_file_is_known_by_its_place_in_the_folder(home: Path, tmp_path: Path, name: str, lost: str) -> None:
+    (home / name).write_text(SETTINGS[name])
+    adopted(home)
+    other = tmp_path / "other"
+    if lost == "link to nothing":
+        (home / name).rename(tmp_path / "target")
+        (home / name).symlink_to(tmp_path / "target")
+        assert configuration.read(home, Options()).warnings == ()
+        (tmp_path / "target").unlink()
+        other.symlink_to(home)
+    else:
+        other.symlink_to(home) if lost == "emptied by another path" else home.rename(other)
+        (other / name).write_text("")
+    with pytest.raises(SettingsProblems, match=rf"{name}: .*last good configuration"):
+        configuration.read(other, Options())
+    (other / name).unlink()
+    assert not configuration.read(other, Options()).settings.dry_run
+
+
+def test_a_torque_ini_that_is_a_link_to_nothing_is_an_error(home: Path, tmp_path: Path) -> None:
+    extra = tmp_path / "extra.ini"
+    extra.write_text("[TORQUE]\njob.queue.active = True\n")
+    write(home, GOOD + "dry_run = True\n")
+    adopted(home)
+    (home / "torque.ini").unlink()
+    (home / "torque.ini").symlink_to(tmp_path / "unmounted")
+    for options in (Options(), Options(config_files=(str(extra),))):
+        with pytest.raises(
+            SettingsError, match=rf"torque\.ini:? is a link to {tmp_path}/unmounted, which does not exist"
+        ):
+            configuration.read(home, options)
+
+
+def test_a_config_py_that_is_a_link_to_nothing_keeps_its_copy(home: Path, tmp_path: Path) -> None:
+    (home / "config.py").write_text(SETTINGS["config.py"])
+    found = adopted(home)
+    (home / "config.py").unlink()
+    (home / "config.py").symlink_to(tmp_path / "unmounted")
+    assert stored_configuration.is_config_py_changed(found.layout)
+    stored_configuration.keep_copies(found.layout)
+    assert config_py_copy(found.layout.state_dir).read_text() == SETTINGS["config.py"]
+
+
+def test_trackers_of_an_earlier_version_are_not_lost_with_a_link_to_nothing(home: Path, tmp_path: Path) -> None:
+    (home / "config.ini").write_text("[ANNOUNCE]\nOne = http://one.org/announce\n")
+    found = configuration.read(home, Options())
+    configuration.adopt(Configuration(msgspec.structs.replace(found.settings, files=()), found.layout, Options()))
+    (home / "config.ini").unlink()
+    (home / "config.ini").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(SettingsProblems, match=r"config\.ini: is a link to"):
+        configuration.read(home, Options())
+
+
+def test_a_first_start_with_a_link_to_nothing_is_a_warning(home: Path, tmp_path: Path) -> None:
+    (home / "config.ini").symlink_to(tmp_path / "unmounted")
+    assert "config.ini: is a link to" in str(configuration.read(home, Options()).warnings[0])
+
+
+def test_an_rtorrent_rc_that_is_a_link_to_nothing_has_lost_the_address(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "target.rc"
+    file.write_text("network.scgi.open_local = /nowhere/rt.sock\n")
+    (tmp_path / "rtorrent.rc").symlink_to(file)
+    write(home, f"[TORQUE]\nrtorrent_rc = {tmp_path}/rtorrent.rc\njob.queue.active = True\n")
+    adopted(home)
+    file.unlink()
+    with pytest.raises(SettingsProblems, match="has no address of rTorrent"):
+        configuration.read(home, Options())

@@ -12,6 +12,7 @@ import pyrotorque
 from pyrotorque.errors import SettingsError
 from pyrotorque.home import expand_home
 from pyrotorque.layout import Layout
+from pyrotorque.linux.dangling_links import missing_target
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.options import Options
 from pyrotorque.settings.group import FOLDERS, read_group, read_layout
@@ -60,7 +61,7 @@ class LoadedSettings:
     warnings: tuple[Problem, ...]
     origins: Mapping[str, Origin]
     files: tuple[Path, ...] = ()
-    """The files that were read, also those that set nothing."""
+    """The files that were read, also those that set nothing, and links to nothing."""
 
     def problem(self, key: str, text: str) -> Problem:
         """A problem of setting `key` with its place, or, if it is not set, the place of another setting of its job."""
@@ -89,7 +90,8 @@ def load(config_dir: Path, options: Options, report: Report | None = None) -> Lo
     if report is None:
         collected.raise_if_any()
     identified = msgspec.structs.replace(settings, digest=digest_of(settings))
-    return LoadedSettings(identified, layout, tuple(collected.warnings), _origins(merged), (*read, *_config_py(home)))
+    files = tuple(dict.fromkeys((*read, *_dangling(home), *_config_py(home))))
+    return LoadedSettings(identified, layout, tuple(collected.warnings), _origins(merged), files)
 
 
 def packaged_text() -> str:
@@ -123,17 +125,27 @@ def sets_something(sections: Sections) -> bool:
     return bool(address) or any(sections.get(name) for name in ("torque", "announce", "traits_by_alias"))
 
 
+def file_identity(path: Path, home: Path) -> str:
+    """The name of a file in the stored configuration: the same after `home` was moved, and by another link to it."""
+    return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)
+
+
 def _setting_files(home: Path, read: Mapping[Path, Sections]) -> Iterator[str]:
-    yield from (str(path) for path in read if sets_something(read[path]))
+    yield from (file_identity(path, home) for path in read if sets_something(read[path]))
     for path in _config_py(home):
         with suppress(OSError):
             if any(line.strip(b"\0 \t\r") and not line.startswith(b"#") for line in read_text_file(path).split(b"\n")):
-                yield str(path)
+                yield file_identity(path, home)
 
 
 def _config_py(home: Path) -> list[Path]:
     """The file with custom fields, if there is one; `pyrotorque.customfields` runs it."""
     return [path for path in [home / "config.py"] if _exists(path)]
+
+
+def _dangling(home: Path) -> list[Path]:
+    """The files of the configuration that are links to nothing."""
+    return [path for name in ("config.ini", "torque.ini", "config.py") if missing_target(path := home / name)]
 
 
 def _read_files(home: Path, options: Options, report: Report) -> dict[Path, Sections]:
@@ -142,8 +154,14 @@ def _read_files(home: Path, options: Options, report: Report) -> dict[Path, Sect
         raise SettingsError(f"there is no configuration directory {printable(str(home))}: `pyrotorque init` creates it")
     extra = [Path(name) for name in options.config_files]
     torque = home / "torque.ini"
+    if (target := missing_target(torque)) and not extra:
+        raise SettingsError(f"{torque} is a link to {printable(target)}, which does not exist: is its disk mounted?")
     if not _exists(torque) and not extra:
         raise SettingsError(f"there is no {torque}: `pyrotorque init` writes a minimal one")
+    for path in _dangling(home):
+        target = printable(missing_target(path))
+        text = f"is a link to {target}, which does not exist: it counts as a file without settings"
+        report.warnings.append(Problem(path.name, 0, "", text))
     own = {path: read_ini(path, report) for path in (home / "config.ini", torque) if _exists(path)}
     if not report.problems and not any("torque" in sections for sections in own.values()) and not extra:
         report.warnings.append(Problem(torque.name, 0, "", "has no section [TORQUE]: nothing is configured"))

@@ -18,6 +18,7 @@ from pyrotorque.group_lock import conf_file, reads_file
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.json_input import decode_json
 from pyrotorque.layout import OPTIONAL_SERVICES, Layout
+from pyrotorque.linux.dangling_links import missing_target
 from pyrotorque.options import Options
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.supervisord.config import (
@@ -57,6 +58,12 @@ def check_conf(layout: Layout, options: Options, report: Report, *, supervisord:
     `supervisord` is the pid of the running one, whose environment and ports count; 0 if there is none. What fails later
     is a warning, or a problem if `strict`.
     """
+    if target := missing_target(own := stub_file(layout)):
+        text = (
+            f"is a link to {target}, which does not exist: its programs are not started. Mount its disk, or remove it"
+        )
+        # A running group would lose them; a start has worked without them since 1.0.0.
+        (report.problems if strict or supervisord else report.warnings).append(Problem(own.name, 0, "", text))
     try:
         table = programs_text(layout, options, optional=OPTIONAL_SERVICES)
     except LayoutError as error:
