@@ -13,6 +13,7 @@ from pyrotorque.configuration import Configuration
 from pyrotorque.errors import RTorrentError, UserError
 from pyrotorque.foreign_code import writable_by_all
 from pyrotorque.home import NO_HOME, home_folder
+from pyrotorque.jobs.left_moves import left_moves
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import SHARED_ADVICE, shared_text
 from pyrotorque.rtorrent_version import version_of
@@ -138,6 +139,7 @@ def _warnings(found: Configuration, config_dir: Path, rtorrent: RTorrentCheck) -
     yield from unsafe_shell_commands(found.settings, home)
     yield from placement_warnings(found.settings, found.layout)
     yield from space_warnings(found.settings)
+    yield from left_moves(found.layout.state_dir, [job.name for job in found.settings.active_jobs(CustomSettings)])
     yield from untied_removals(found.settings, home, rtorrent.erased_handlers)
     version = version_of(rtorrent.version) if rtorrent.answers else installed_version()
     if version and not rtorrent.accepts_deprecated:

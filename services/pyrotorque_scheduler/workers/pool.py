@@ -12,6 +12,7 @@ from pyrotorque.events import (
     Live,
 )
 from pyrotorque.job_order import EventOrder
+from pyrotorque.jobs.left_moves import left_moves
 from pyrotorque.layout import Layout
 from pyrotorque.logs import owner_event
 from pyrotorque.outbox import CursorTable
@@ -58,6 +59,8 @@ class WorkerPool:
         )
         settings = job_table.settings
         self._runs.set_routes(router.routes, EventOrder(settings.jobs), time.time(), forget=not settings.only)
+        for text in () if settings.only else left_moves(self._layout.state_dir, job_table.customs):
+            log.warning("%s", text)
         wanted = {name: job for name, job in job_table.customs.items() if settings.only in ("", name)}
         for name in [name for name, job in self._jobs.items() if not self._is_unchanged(job, wanted.get(name))]:
             self._remove(name)
