@@ -112,3 +112,20 @@ def test_the_time_for_a_file_grows_with_its_length_only(text: str) -> None:
         with suppress(KeyError):
             interpolate(entry.value, {})
     assert time.process_time() - before < 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "ignored"),
+    [
+        ("[TORQUE] dry_run = True\n", "dry_run = True"),
+        ("# x\n[TORQUE]\ra = 1\rb = 2\r", "a = 1"),
+        ("[TORQUE]]\n", "]"),
+        ("[TORQUE] # a comment\n", ""),
+        ("[TORQUE]  ; a comment\n", ""),
+        ("[TORQUE]   \n", ""),
+    ],
+)
+def test_text_behind_a_section_is_not_ignored_silently(text: str, ignored: str) -> None:
+    report = Report()
+    parse_ini(text, "torque.ini", report)
+    assert [ignored in str(warning) for warning in report.warnings] == ([True] if ignored else [])

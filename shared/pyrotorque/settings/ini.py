@@ -14,6 +14,7 @@ from typing import Final
 
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.settings.problems import Problem, Report
+from pyrotorque.text import printable
 
 _SECTION: Final = re.compile(r"\[(?P<name>[^\]]+)\]")
 # No two parts of these take the same characters, and nothing is looked for behind an unclosed one: the watch.ini of
@@ -79,6 +80,9 @@ class _IniReader:
         elif found := _SECTION.match(line):
             self._end_value()
             self.section = self.sections.setdefault(found["name"].strip().lower(), {})
+            if (rest := line[found.end() :].strip()) and rest[0] not in "#;":
+                text = f"{printable(rest[:80])!r} behind {found[0]} is ignored: write it in a line of its own"
+                self.report.warnings.append(Problem(self.file, number, "", text))
         elif self.section is None:
             self._add_problem(number, f"{line.strip()!r} precedes the first section: add [TORQUE] above it")
         elif option := _OPTION.match(line):
