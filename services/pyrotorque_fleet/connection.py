@@ -103,6 +103,9 @@ class FleetClient(Client):
 
 
 def _context(settings: FleetSettings) -> ssl.SSLContext:
+    for path in (settings.ca, settings.certificate, settings.key):
+        if path is not None and path.exists() and not path.is_file():
+            raise LinkError(f"{path} is no file")  # a pipe would be waited for
     context = ssl.create_default_context(cafile=settings.ca)
     if settings.certificate is not None:
         context.load_cert_chain(settings.certificate, settings.key)

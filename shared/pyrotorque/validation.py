@@ -114,6 +114,8 @@ def _fleet_errors(settings: FleetSettings) -> KeyedErrors:
         path = getattr(settings, name)
         if path is not None and not os.access(path, os.R_OK):
             yield f"fleet.{name}", f"cannot read {path}"
+        elif path is not None and not path.is_file():
+            yield f"fleet.{name}", f"{path} is no file"
 
 
 def _group_errors(loaded: LoadedSettings) -> KeyedErrors:

@@ -1,5 +1,6 @@
 """The settings `fleet.*`, and which services a configuration has."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,20 @@ def test_credentials_are_read_from_a_private_file(tmp_path: Path) -> None:
         read_credentials(file)
     with pytest.raises(ValueError, match="No such file"):
         read_credentials(tmp_path / "missing")
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    (tmp_path / "folder").mkdir(0o700)
+    for name in ("pipe", "folder"):
+        with pytest.raises(ValueError, match=r"is no file|Is a directory"):
+            read_credentials(tmp_path / name)
+
+
+@pytest.mark.parametrize("setting", ["credentials", "ca", "certificate", "key"])
+def test_check_waits_for_no_pipe(tmp_path: Path, setting: str) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    lines = ["[TORQUE]", "scgi_url = scgi://127.0.0.1:5000", "fleet.servers = tls://a:4222"]
+    (tmp_path / "torque.ini").write_text("\n".join((*lines, f"fleet.{setting} = {tmp_path}/pipe")) + "\n")
+    found = {problem.key: problem.text for problem in check(load(tmp_path, Options()))[0]}
+    assert "is no file" in found[f"fleet.{setting}"]
 
 
 def test_check_names_what_can_only_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

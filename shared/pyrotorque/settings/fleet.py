@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -55,8 +56,11 @@ def read_credentials(path: Path) -> dict[str, str]:
     Raises ValueError when it cannot be read, when others may read it, or when it has neither.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        # A pipe would be waited for, and a device never ends.
+        with open(path, encoding="utf-8", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ValueError(f"{path} is no file")
             # Kubernetes gives a Secret to root, and to the group of the pod, which may read it.
             if found.st_mode & (0o077 if found.st_uid == os.geteuid() else 0o037):
                 raise ValueError(f"others may read or change {path}: chmod 600 {path}")
