@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,6 +174,26 @@ def test_a_webhook_gets_the_event_as_json(hook: Hook) -> None:
     assert json.loads(body) == {"type": "TorrentCompleted", "at": 1.0, "job_name": "x", "info_hash": "A" * 40,
                                 "name": EVENT.name}  # fmt: skip
     assert headers["Authorization"] == "Bearer x"
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("\u5b57\u5e55 film", "\u5b57\u5e55 film"),
+        ("caf\u00e9", "caf\u00e9"),
+        ("\U0001f600", "\U0001f600"),
+        ("a\r\nX-Other: b", "a X-Other: b"),
+        ("\x85\x9b\u202e", "\\x9b\\u202e"),
+        ("caf\udce9", "caf\\xe9"),
+    ],
+)
+def test_a_header_of_a_webhook_has_any_name_in_utf_8(hook: Hook, name: str, sent: str) -> None:
+    """Python sends headers in Latin-1: a name in another script failed the message, as Title of ntfy does."""
+    event = msgspec.structs.replace(EVENT, name=name)
+    Notify(config(url=hook.url, text="x", **{"header.Title": "{{name}}"})).run(event)
+    (headers, _) = hook.received[0]
+    assert headers["Title"].encode("latin-1").decode() == sent
+    assert "X-Other" not in headers
 
 
 def test_a_webhook_gets_text_or_an_object_of_templates(hook: Hook) -> None:

@@ -111,7 +111,7 @@ class Notify(Job):
         elif self._for_people:
             kind, body = "text/plain; charset=utf-8", _lines(about.text).encode()
         mark = hexdigest(event_json if event is not None or sent is None else body)[:32]
-        headers = {name: _one_line(template.render(names)) for name, template in self._headers.items()}
+        headers = {name: _header(template.render(names)) for name, template in self._headers.items()}
         headers = {"Content-Type": kind, "User-Agent": "pyrotorque", "X-Pyrotorque-Event": mark, **headers}
         return urllib.request.Request(self._url, data=body, headers=headers, method="POST")
 
@@ -263,6 +263,11 @@ def _as_json(event: Event | None, job: str) -> dict[str, object]:
 def _lines(text: str) -> str:
     """Text for people: lines, without other control characters."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def _header(text: str) -> str:
+    """One line in UTF-8, as each character for one byte: Python sends headers in Latin-1, which few names are in."""
+    return _one_line(text).encode().decode("latin-1")
 
 
 def _one_line(text: str) -> str:
