@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pyrotorque.config_py import config_py_copy
-from pyrotorque.errors import PyrotorqueError, UserError
+from pyrotorque.errors import PyrotorqueError, SettingsError, UserError
 from pyrotorque.foreign_code import refuse_foreign_config_py
 from pyrotorque.jobs.cleanup import Cleanup
 from pyrotorque.jobs.context import JobContext, set_context
@@ -23,7 +23,10 @@ HANDLERS: Final[dict[str, type[Cleanup] | type[Orphans]]] = {
 
 
 def cleanup_jobs(group: Group, name: str | None, *, required: bool = True) -> list[Cleanup | Orphans]:
-    """The job of this name, or all of them, active or not. Raises UserError, also if there is none but `required`."""
+    """The job of this name, or all of them, active or not.
+
+    Raises UserError if there is none but `required`, and SettingsError for settings of one that are wrong.
+    """
     refuse_foreign_config_py(group.layout)
     settings = settings_of(group)
     chosen = list(_chosen(settings, name)) if required or _known(settings) else []
@@ -38,7 +41,14 @@ def cleanup_jobs(group: Group, name: str | None, *, required: bool = True) -> li
         traits_by_alias=settings.traits_by_alias,
     )
     set_context(context)
-    return [HANDLERS[job.handler](with_texts(job_config(job, settings), job.texts)) for job in chosen]
+    return [_constructed(job, settings) for job in chosen]
+
+
+def _constructed(job: CustomSettings, settings: Settings) -> Cleanup | Orphans:
+    try:
+        return HANDLERS[job.handler](with_texts(job_config(job, settings), job.texts))
+    except UserError as error:
+        raise SettingsError(f"torque.ini: {error}") from error
 
 
 def active_cleanups(group: Group) -> list[Cleanup]:

@@ -39,6 +39,22 @@ def command(scene: CleanupScene, short_folder: Path, capsys: pytest.CaptureFixtu
     )
 
 
+@pytest.mark.parametrize(
+    "words", [("cleanup",), ("cleanup", "tidy", "--json"), ("quarantine", "list"), ("quarantine", "purge", "x")]
+)
+def test_wrong_settings_of_a_clean_up_are_an_error_of_the_configuration(
+    rtorrent: PrivateRTorrent, short_folder: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    torque = f"[TORQUE]\nscgi_url = {rtorrent.url}\n"
+    tidy = "job.tidy.handler = pyrotorque.jobs.cleanup:Cleanup\njob.tidy.schedule = hour=4\n"
+    command = Command(short_folder / "config", capsys)
+    shown = command.configured(f"{torque}{tidy}")(*words)
+    assert (shown.code, shown.out) == (78, "")
+    assert shown.err.startswith("pyrotorque: torque.ini: job.tidy.")
+    without = command.configured(torque)(*words)
+    assert without.code == (0 if words == ("quarantine", "list") else 64), without.err
+
+
 def test_the_preview_is_what_a_run_does(scene: CleanupScene, command: Command) -> None:
     one, kept = scene.item("One"), scene.item("Only", (), salt="x")
     scene.item("Stays")
