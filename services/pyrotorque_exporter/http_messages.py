@@ -1,11 +1,11 @@
 """Requests and responses of HTTP: parsed from the head of a request, and encoded; nothing here waits."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs
 
-_ABSOLUTE: Final = re.compile(r"https?://(?P<host>[^/?#]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+from pyrotorque.request_target import absolute_target
+
 _REASONS: Final = {
     200: "OK",
     400: "Bad Request",
@@ -69,10 +69,8 @@ def parse_head(head: bytes, client: str = "") -> HttpRequest:
     if sum(name.strip().lower() == "host" for name, _, _ in pairs) > 1:
         raise BadRequest(400)
     target = parts[1]
-    if found := _ABSOLUTE.fullmatch(target):
-        # The form that is sent to proxies; its host replaces the header (RFC 9112, 3.2.2).
-        headers["host"] = found["host"].rpartition("@")[2]
-        target = found["rest"] if found["rest"].startswith("/") else f"/{found['rest']}"
+    if found := absolute_target(target):
+        headers["host"], target = found
     if not target.startswith("/"):
         raise BadRequest(400)
     path, _, query_text = target.partition("#")[0].partition("?")

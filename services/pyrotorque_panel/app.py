@@ -30,6 +30,7 @@ from pyrotorque_panel.request_body import (
     Receive,
     Send,
     headers_of,
+    in_origin_form,
     limited_body,
     multipart_form,
 )
@@ -81,6 +82,7 @@ class PanelApp:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        scope = in_origin_form(scope)
         response = await self._respond(scope, receive)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)

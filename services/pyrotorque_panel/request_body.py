@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 from starlette.requests import Request
 
+from pyrotorque.request_target import absolute_target
 from pyrotorque_panel.exchange import Upload
 from pyrotorque_panel.gate import FORWARDED
 
@@ -20,6 +22,17 @@ FIELDS_MAX: Final = 60
 
 class BodyTooLarge(Exception):
     """The body exceeds the limit of its route."""
+
+
+def in_origin_form(scope: Message) -> Message:
+    """The request as if its target had no host, which then is that of its header Host: the one that is judged."""
+    found = absolute_target(scope.get("raw_path", b"").decode("latin-1"))
+    if found is None:
+        return scope
+    host, path = found
+    headers = [each for each in scope["headers"] if each[0] != b"host"]
+    headers.append((b"host", host.encode("latin-1")))
+    return {**scope, "path": unquote(path), "raw_path": path.encode("latin-1"), "headers": headers}
 
 
 def headers_of(request: Request) -> dict[str, str]:

@@ -312,3 +312,38 @@ def test_hosts_and_a_base_path(layout: Layout) -> None:
         page = scene.request("GET", f"/torque/login?link={link}").text
         assert 'action="/torque/login"' in page
         assert 'href="/login' not in page
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("http://localhost/login", "localhost", 200),
+        ("HTTP://user@127.0.0.1:1/login?x=1", "127.0.0.1:1", 200),
+        ("http://localhost/login", "evil.example", 200),
+        ("http://evil.example/login", "localhost", 421),
+        ("http://localhost@evil.example/login", "localhost", 421),
+        ("https://evil.example", "localhost", 421),
+        ("http:///login", "localhost", 421),
+        ("http://localhost/static/panel.css", "localhost", 200),
+        ("http://localhost/api/v1/groups", "localhost", 401),
+    ],
+)
+def test_a_target_may_be_absolute_and_its_host_counts(scene: PanelScene, target: str, host: str, status: int) -> None:
+    """Such a request was redirected to the login again and again, and the host in it was not looked at."""
+    client = scene.connect()
+    client.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    with client.makefile("rb") as answer:
+        assert answer.readline().split()[1] == str(status).encode()
+
+
+def test_a_form_is_of_the_same_origin_as_the_host_in_its_target(scene: PanelScene) -> None:
+    for origin, status in (("http://localhost", b"403"), ("http://box", b"403"), ("http://127.0.0.1", b"403")):
+        client = scene.connect()
+        body = b"link=x"
+        head = f"POST http://localhost/login HTTP/1.1\r\nHost: box\r\nOrigin: {origin}\r\nConnection: close\r\n"
+        kind = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 6\r\n\r\n"
+        client.sendall((head + kind).encode() + body)
+        with client.makefile("rb") as stream:
+            answer = stream.read()
+        assert answer.split()[1] == status
+        assert (b"That did not log you in" in answer) == (origin == "http://localhost")
