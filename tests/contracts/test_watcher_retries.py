@@ -77,6 +77,20 @@ def test_a_watch_ini_that_was_removed_or_may_be_written_by_others_no_longer(watc
     assert len(watching.failed) == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a" + " " * 60_000 + "b\n", "x = 1\n" * 9_000, f"queued = {'y' * 60_000}\n", "x\n" * 30_000],
+    ids=["blanks", "unknown", "value", "lines"],
+)
+def test_the_reason_does_not_repeat_a_long_watch_ini(watching: Watching, root: Path, text: str) -> None:
+    path = root / "x.torrent"
+    (root / "watch.ini").write_text(text)
+    drop(path)
+    failed(watching, path)
+    assert "watch.ini:" in watching.failed[0].reason
+    assert len(watching.failed[0].reason) < 10_000
+
+
 def test_a_watch_ini_that_was_corrected_while_the_watcher_was_down(watching: Watching, root: Path) -> None:
     path = root / "x.torrent"
     (root / "watch.ini").write_text("nonsense = 1\n")

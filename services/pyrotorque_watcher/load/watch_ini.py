@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pyrotorque.errors import SettingsError, UserError
-from pyrotorque.text import printable
+from pyrotorque.text import counted, printable
 from pyrotorque_watcher.scan.files import WATCH_INI
 
 if TYPE_CHECKING:
     from pyrotorque.watchini import Overrides
+
+_LINES_MAX, _LINE_MAX = 20, 300  # of errors
 
 _Stamp = tuple[int, ...]
 
@@ -98,7 +100,7 @@ class WatchIniFiles:
         try:
             return self._parse(path)
         except (SettingsError, UserError) as error:
-            return UserError(str(error))
+            return UserError(_bounded(str(error)))
         except OSError as error:
             raise _unreadable(path, error) from error
 
@@ -118,6 +120,14 @@ class WatchIniFiles:
         if parsed.on_loaded == "move" and not self._can_move:
             raise UserError(f"{shown}: on_loaded: move requires the setting loaded_path of the job")
         return parsed
+
+
+def _bounded(text: str) -> str:
+    """The reason for each metafile below quotes the file, which may be another person's."""
+    lines = text.splitlines()
+    shown = [line if len(line) <= _LINE_MAX else f"{line[:_LINE_MAX]} …" for line in lines[:_LINES_MAX]]
+    more = len(lines) - len(shown)
+    return "\n".join([*shown, f"and {counted(more, 'further error')}"] if more else shown)
 
 
 def _overrides() -> "Overrides":
