@@ -158,12 +158,15 @@ def test_a_disk_without_inodes_ends_a_start(mount: Mount, inodes: int) -> None:
 
 @pytest.mark.parametrize("setting", ["run_dir", "state_dir"])
 @pytest.mark.parametrize("kind", ["full", "read-only"])
+@pytest.mark.parametrize("conf", ["no supervisor.conf", "supervisor.conf of init"])
 def test_a_folder_that_cannot_be_written_ends_a_start(
-    mount: Mount, short_folder: Path, setting: str, kind: str
+    mount: Mount, short_folder: Path, setting: str, kind: str, conf: str
 ) -> None:
     place = mount(*tmpfs("size=64k"))
     (place / "own").mkdir(mode=0o700)
     group = Group(short_folder / "conf", f"{INI}{setting} = {place / 'own'}\n")
+    if conf == "supervisor.conf of init":
+        assert group.command("init").returncode == 0
     if kind == "full":
         with suppress(OSError), (place / "noise").open("wb", buffering=0) as noise:
             while True:
@@ -173,6 +176,16 @@ def test_a_folder_that_cannot_be_written_ends_a_start(
     wanted = "No space left on device" if kind == "full" else "Read-only file system"
     code, line = start_fails(group)
     assert (code, wanted in line, str(place) in line) == (74, True, True), line
+
+
+def test_a_read_only_disk_below_the_whole_group_is_no_fault_of_supervisor_conf(mount: Mount) -> None:
+    place = mount(*tmpfs("size=4m"))
+    group = Group(place / "conf", INI)
+    assert group.command("init").returncode == 0
+    subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+    code, line = start_fails(group)
+    assert (code, "Read-only file system" in line, "supervisor.conf" in line) == (74, True, False), line
+    assert "supervisor.conf" not in group.command("check").stderr
 
 
 def test_a_full_disk_of_logs_is_named_though_supervisord_cannot_write_its_reason(

@@ -162,11 +162,11 @@ class ConfTrial:
     def _check_start(self, options: Any) -> None:
         trial = StartTrial(options, self._supervisord, self._socket, self._is_made)
         trial.calls_plugins = not self._is_of_another_user()
+        # What our own table says fails by the machine: its folders and limits have checks and exit codes of theirs.
+        of_owner = {name for name, _ in self._sections()} if self._conf != self._programs else set[str]()
         for section, text in trial.faults():
-            file, line = self._place(section)
-            # What our own table says fails by the machine: its folders and limits have checks and exit codes of theirs.
-            if file != os.path.basename(self._programs):
-                self.problems.append((file, line, text))
+            if section in of_owner:
+                self.problems.append((*self._place(section), text))
 
     def _is_of_another_user(self) -> bool:
         """Whether root checks a file of another user, who chooses what is called."""
