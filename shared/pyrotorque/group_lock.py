@@ -166,9 +166,14 @@ def holder_command(fd: int, layout: "Layout", command: Sequence[str], *, backgro
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Become supervisord; returns in the parent only."""
+    """Become supervisord; returns in the parent only. Exits with 75 where the limits of this host are too small."""
+    from pyrotorque.process_limits import EX_TEMPFAIL, shortage
+
     number, mode, config_dir, socket, *command = arguments
     fd = int(number)
+    if problem := shortage():
+        print(problem, file=sys.stderr)
+        sys.exit(EX_TEMPFAIL)
     if mode == "background":
         if os.fork():
             os._exit(0)

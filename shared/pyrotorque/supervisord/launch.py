@@ -22,6 +22,7 @@ from pyrotorque.linux.processes import ProcessIdentity, running_process
 from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options
+from pyrotorque.process_limits import EX_TEMPFAIL, LimitTooSmall, minima_words
 from pyrotorque.supervisord.client import Supervisord, SupervisordError
 from pyrotorque.supervisord.config import active_guard_file, write_programs
 from pyrotorque.supervisord.environment import environment_of_supervisord
@@ -86,6 +87,8 @@ def start(
             raise PyrotorqueError(f"supervisord did not start: {summary(error)}") from error
         finally:
             os.close(lock)
+        if done.returncode == EX_TEMPFAIL:
+            raise LimitTooSmall(f"the group did not start: {_last_line(errors)}")
         if done.returncode != 0:
             raise PyrotorqueError(f"supervisord did not start: {_cause(layout, errors)}")
         found = _wait_until_answers(layout, errors)
@@ -210,7 +213,7 @@ def _last_line(path: Path) -> str:
 
 
 def _command(conf: Path, *more: str) -> list[str]:
-    return module_command("supervisor.supervisord", "-c", str(conf), *more, flags=SERVICE_FLAGS)
+    return module_command("supervisor.supervisord", "-c", str(conf), *more, *minima_words(), flags=SERVICE_FLAGS)
 
 
 def _wait_until_answers(layout: Layout, errors: Path) -> ProcessIdentity:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyrotorque.foreign_errors import summary
+from pyrotorque.process_limits import DEFAULTS, lowered_minima
 
 _LISTEN: Final = "0A"  # TCP_LISTEN in /proc/net/tcp
 _PATH_MAX: Final = 107  # bytes of a unix socket's path
@@ -37,6 +38,9 @@ class StartTrial:
     def faults(self) -> Iterator[Fault]:
         """In supervisord's order; it becomes the user that the files name, as root."""
         yield from self._refused("supervisord", self._options.set_uid_or_exit)
+        for name, lowered in lowered_minima(self._supervisord).items():
+            if getattr(self._options, name) == DEFAULTS[name]:
+                setattr(self._options, name, lowered)
         if not self._limits_suffice():
             yield from self._refused("supervisord", self._options.set_rlimits_or_exit)
         yield from self._log_faults()
@@ -89,7 +93,9 @@ class StartTrial:
             return ""
         if not os.path.isdir(folder):
             return os.strerror(errno.ENOENT)
-        return "" if os.access(folder, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return ""
+        return os.strerror(errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES)
 
     def _socket_faults(self) -> Iterator[Fault]:
         """supervisord opens the sockets of FastCGI programs once when it starts."""
