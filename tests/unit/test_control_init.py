@@ -6,7 +6,7 @@ import pytest
 
 from pyrotorque.options import Options
 from pyrotorque.settings import load, packaged_text
-from pyrotorque.settings.discovery import ListeningAddress, listening_rtorrents
+from pyrotorque.settings.discovery import ListeningAddress
 from pyrotorque_control.lifecycle import update_generated_files
 from pyrotorque_control.panel_groups import panel_of_another
 from pyrotorque_control.rtorrent_include import import_path, include_text
@@ -42,7 +42,8 @@ def test_init_says_how_rtorrent_can_be_reached_where_nothing_says_that_it_can(
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".rtorrent.rc").write_text(rc)
     # Another test's rTorrent may be listening just now.
-    wanted = not any(listening_rtorrents()) if hint is None else hint
+    monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(()))
+    wanted = hint is None
     out = pyrotorque("init").out
     assert ("network.scgi.open_local = (cat,(session.path),rpc.socket)" in out) is wanted
     assert f"Add this line to {tmp_path}/.rtorrent.rc" in out
@@ -58,6 +59,73 @@ def test_init_writes_the_socket_of_the_running_rtorrent_where_no_file_names_it(
     monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(seen))
     assert "rTorrent: listens at scgi:///s/50%.sock (from process 77)" in pyrotorque("init").out
     assert load(pyrotorque.home, Options()).settings.rtorrent.url == "scgi:///s/50%.sock"
+
+
+OTHERS = "the rtorrent.rc of the rTorrent "
+
+
+@pytest.mark.parametrize(
+    ("rc", "torque", "named"),
+    [
+        ("network.scgi.open_local = /a.sock\n", None, "{rc}"),
+        ("network.scgi.open_local = /a.sock\n", "scgi_url = scgi:///a.sock\n", "{rc}"),
+        ("network.scgi.open_local = /a.sock\n", "scgi_url = scgi:///b.sock\n", OTHERS + "at scgi:///b.sock"),
+        ("scgi_port = 127.0.0.1:5000\n", "scgi_url = scgi:///b.sock\n", OTHERS + "at scgi:///b.sock"),
+        ("", "scgi_url = scgi:///b.sock\n", "{rc}"),
+        ("import = {first}\nnetwork.scgi.open_local = /a.sock\n", None, OTHERS + "that this group is for"),
+        ('try_import = "{first}"\n', "job.queue.active = True\n", OTHERS + "that this group is for"),
+        ("import = ~/.pyroscope/rtorrent.d/torque.rc.default\n", None, OTHERS + "that this group is for"),
+        ("# import = {first}\nnetwork.scgi.open_local = /a.sock\n", None, "{rc}"),
+        ("import = {own}\nnetwork.scgi.open_local = /a.sock\n", None, "{rc}"),
+    ],
+)
+def test_init_never_names_the_rtorrent_rc_of_the_rtorrent_of_another_group(
+    pyrotorque: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rc: str, torque: str | None, named: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(()))
+    include = "rtorrent.d/torque.rc.default"
+    name = tmp_path / ".rtorrent.rc"
+    name.write_text(rc.format(first=tmp_path / ".pyroscope" / include, own=pyrotorque.home / include))
+    if torque is not None:
+        pyrotorque.home.mkdir()
+        (pyrotorque.home / "torque.ini").write_text(f"[TORQUE]\n{torque}")
+    out = pyrotorque("init").out
+    assert f"Add this line to {named.format(rc=name)}, and restart rTorrent:" in out
+    assert ("set scgi_url in torque.ini" in out) == ("that this group" in named)
+    if torque and "scgi_url" in torque:
+        assert f"rTorrent: listens at {torque.split()[-1]} (from torque.ini:2)" in out
+
+
+@pytest.mark.parametrize(
+    ("listening", "others"),
+    [
+        ([("scgi:///a.sock", 7), ("scgi:///b.sock", 8), ("scgi://127.0.0.1:6881", 8)], "scgi:///b.sock"),
+        ([("scgi:///b.sock", 8), ("scgi:///c.sock", 9)], "scgi:///b.sock, scgi:///c.sock"),
+        ([("scgi:///a.sock", 7), ("scgi:///a2.sock", 7), ("scgi://127.0.0.1:6881", 9)], ""),
+    ],
+)
+def test_init_says_what_to_do_for_another_rtorrent_that_runs(
+    pyrotorque: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listening: list[tuple[str, int]], others: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".rtorrent.rc").write_text("network.scgi.open_local = /a.sock\n")
+    seen = [ListeningAddress(url, pid) for url, pid in listening]
+    monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(seen))
+    out = pyrotorque("init").out
+    assert (f"Other rTorrents of this user listen at {others}. If this group is for one" in out) == bool(others)
+    assert ("to its rtorrent.rc instead" in out) == bool(others)
+
+
+def test_init_names_no_file_where_several_rtorrents_run_and_none_is_configured(
+    pyrotorque: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    seen = [ListeningAddress(f"scgi:///{name}.sock", pid) for pid, name in ((7, "a"), (8, "b"))]
+    monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(seen))
+    out = pyrotorque("init").out
+    assert f"Add this line to {OTHERS}that this group is for, and" in out
+    assert "scgi:///a.sock, scgi:///b.sock" in out
 
 
 def test_the_first_group_of_a_user_gets_a_panel_and_the_second_is_named_there(

@@ -9,15 +9,14 @@ import click
 
 import pyrotorque
 from pyrotorque.errors import LayoutError, StateError
-from pyrotorque.home import home_folder
 from pyrotorque.settings import packaged_text
-from pyrotorque.settings.rtorrent_rc import usual_files
 from pyrotorque.supervisord import config
 from pyrotorque.text import printable
 from pyrotorque_control.checks.rtorrent import OPEN_LOCAL, unknown_address
 from pyrotorque_control.exit_codes import EX_CONFIG, EX_OK
 from pyrotorque_control.group import Group
 from pyrotorque_control.panel_groups import panel_of_another
+from pyrotorque_control.rtorrent_choice import configured_rtorrent, rc_choice
 from pyrotorque_control.rtorrent_include import (
     IncludeState,
     check_include,
@@ -86,7 +85,7 @@ def command(group: Group, refresh_include: bool) -> int:
     config.require_usable(layout)
     group.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.prepare()
-    address = _detect_address()
+    address = _detect_address(group.config_dir)
     _write(group.config_dir / "torque.ini", lambda: minimal(address, panel_of_another(group.config_dir)))
     _write(group.config_dir / "torque.ini.default", packaged_text)
     _write(include_file(group.config_dir), lambda: include_text(group.config_dir))
@@ -95,8 +94,11 @@ def command(group: Group, refresh_include: bool) -> int:
     if outdated := include_warning(group.config_dir):
         click.echo(f"pyrotorque: warning: {outdated}", err=True)
     click.echo(f"\nrTorrent: {printable(address.description)}")
-    click.echo(f"\nAdd this line to {_rtorrent_rc()}, and restart rTorrent:\n")
+    choice = rc_choice(group.config_dir, address.url, several=address.several)
+    click.echo(f"\nAdd this line to {choice.file}, and restart rTorrent:\n")
     click.echo(f"  import = {import_path(group.config_dir)}\n")
+    if note := choice.note or _note_of_others(address.others):
+        click.echo(f"{note}.\n")
     if not address.known:
         click.echo("Also add this one, unless there is a similar line; pyrotorque connects to that socket:\n")
         click.echo(f"  {OPEN_LOCAL}\n")
@@ -149,21 +151,40 @@ class DetectedAddress:
     description: str
     known: bool
     scgi_url: str = ""
+    url: str | None = None
+    several: bool = False
+    """Several run, and which one the group is for is not known."""
+    others: tuple[str, ...] = ()
+    """Sockets of other rTorrents of this user, which the group may be for unless torque.ini says otherwise."""
 
 
-def _detect_address() -> DetectedAddress:
-    """From rTorrent's configuration, else from a running rTorrent."""
+def _detect_address(config_dir: Path) -> DetectedAddress:
+    """From an existing torque.ini, else from rTorrent's configuration, else from a running rTorrent."""
     from pyrotorque.settings.discovery import address_in_files, listening_rtorrents
 
+    if (own := configured_rtorrent(config_dir)) is not None:
+        return DetectedAddress(f"listens at {own.url} (from {own.origin})", known=True, url=own.url)
     url, name = address_in_files(None)
-    if url is not None:
-        return DetectedAddress(f"listens at {url} (from {name})", known=True)
     found = list(listening_rtorrents())
+    if url is not None:
+        own_pids = {each.pid for each in found if each.url == url}
+        others = [each.url for each in found if each.url.startswith("scgi:///") and each.pid not in own_pids]
+        return DetectedAddress(f"listens at {url} (from {name})", known=True, url=url, others=tuple(others))
     sockets = [each for each in found if each.url.startswith("scgi:///")]
     if len(sockets) == 1:
         (one,) = sockets
         return DetectedAddress(f"listens at {one.url} (from process {one.pid})", known=True, scgi_url=one.url)
-    return DetectedAddress(unknown_address(), known=bool(found))
+    several = len({each.pid for each in found}) > 1
+    return DetectedAddress(unknown_address(), known=bool(found), several=several)
+
+
+def _note_of_others(others: tuple[str, ...]) -> str:
+    if not others:
+        return ""
+    return (
+        f"Other rTorrents of this user listen at {', '.join(map(printable, others))}. If this group is for one of "
+        "them, set scgi_url in torque.ini to its address, and add the line to its rtorrent.rc instead"
+    )
 
 
 def minimal(address: DetectedAddress, panel: Path | None = None) -> str:
@@ -173,12 +194,6 @@ def minimal(address: DetectedAddress, panel: Path | None = None) -> str:
     """
     shown = _OTHER_PANEL.format(other=printable(str(panel)).replace("%", "%%")) if panel else _PANEL
     return MINIMAL + shown + (_ADDRESS.format(url=address.scgi_url.replace("%", "%%")) if address.scgi_url else "")
-
-
-def _rtorrent_rc() -> str:
-    """The existing rtorrent.rc, or its default path."""
-    names = list(usual_files(str(home_folder() or "~"), None))
-    return printable(next((name for name in names if Path(name).is_file()), names[0]))
 
 
 def _write(path: Path, content: Callable[[], str]) -> None:
