@@ -39,7 +39,7 @@ def command(group: Group, archive: str, no_session: bool, keep: int | None, as_j
 
     \b
       pyrotorque backup ~/backups             a file with the time in its name
-      pyrotorque backup ~/backups --keep 14   and remove all but the newest 14 of this group
+      pyrotorque backup ~/backups --keep 14   and keep the newest 14 of this group
       pyrotorque backup /mnt/one.tar.gz       this file, which must not exist
 
     ARCHIVE is an existing folder, or a new file. It is private (0600), because metafiles contain passkeys, and written
