@@ -18,6 +18,7 @@ from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.settings.schema import Disposal
 from pyrotorque.settings.values import load_mode, truth
 from pyrotorque.suggestions import suggestion
+from pyrotorque.templates.limits import METAFILE_SECONDS, limited
 
 SIZE_MAX: Final = 65_536
 _SETTINGS_MAX: Final = 200
@@ -78,6 +79,11 @@ def parse(text: str, *, file: str = "watch.ini", templates: Path | None = None, 
     With `distrust`, the reason why others may have written it, only load mode, queue, label and priority are allowed.
     Every template and command in it is checked. Raises SettingsError (SettingsProblems) with all errors.
     """
+    with limited(METAFILE_SECONDS):
+        return _parsed(text, file, templates, distrust)
+
+
+def _parsed(text: str, file: str, templates: Path | None, distrust: str) -> Overrides:
     report = Report()
     headed = bool(_HEADER.search(text))
     sections = parse_ini(text if headed else _DEFAULT_HEADER + text, file, report)

@@ -379,6 +379,16 @@ def test_a_shell_command_must_not_parse_a_value_again(text: str) -> None:
         compile_command(text, shell=True)
 
 
+@pytest.mark.parametrize("program", ["eval", "ssh box", "tmux"])
+def test_a_shell_command_parses_no_value_again_in_any_combination_of_conditions(program: str) -> None:
+    more = "".join(f"{{{{if size > {number}}}}}{{{{else}}}}{{{{endif}}}}" for number in range(8))
+    first = "{{if size}}{{else}}echo {{endif}}{{if not size}}ls{{else}}"
+    command = compile_command(f"{first}{program} {{{{name}}}}{{{{endif}}}}{more}", shell=True)
+    assert command.argv({"size": 0, "name": "x"})[2] == "echo ls"
+    with pytest.raises(UserError, match="name"):
+        command.argv({"size": 1, "name": "x"})
+
+
 @pytest.mark.parametrize("text", SHELL_DATA)
 def test_parameters_of_a_shell_command_are_accepted(text: str) -> None:
     assert compile_command(text, shell=True).fields

@@ -226,6 +226,29 @@ def test_a_restricted_command_may_run_nothing(text: str) -> None:
         compile_command("x", text, restricted=True)
 
 
+# With these, there are more combinations than are looked at when it is compiled.
+MORE = "".join(f"{{{{if size > {number}}}}}{{{{else}}}}{{{{endif}}}}" for number in range(8))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{{if size == 7}}{{else}}d.custom1.set="{{endif}}'
+        "{{if size != 7}}d.custom2.set=x{{else}}execute=touch,/x{{endif}}"
+        '{{if size == 7}}{{else}}"{{endif}}',
+        "{{if size == 7}}f.multicall=,{{else}}d.custom1.set={{endif}}{{if size != 7}}print=x{{else}}execute=x{{endif}}",
+        "{{if size == 7}}f.multicall=,{{else}}d.custom1.set={{endif}}"
+        "{{if size != 7}}print=x{{else}}d.directory.set=/x{{endif}}",
+        "{{if size == 7}}{{else}}d.custom1.set={{endif}}{{if size != 7}}d.custom2.set=x{{else}}d.erase={{endif}}",
+    ],
+)
+def test_a_restricted_command_runs_nothing_in_any_combination_of_conditions(text: str) -> None:
+    command = compile_command("x", "{{#}}" + text + MORE, restricted=True)
+    assert command.render(sample()).startswith(b"d.custom1.set=")
+    with pytest.raises(CommandRefused, match="watched tree"):
+        command.render({**sample(), "size": 7})
+
+
 @given(st.binary(max_size=80))
 def test_any_bytes_are_parsed_back_from_one_plain_argument(value: bytes) -> None:
     text = value.decode("utf-8", "surrogateescape")

@@ -289,6 +289,20 @@ def test_the_names_that_are_read_are_known_without_rendering() -> None:
     assert compile_template(text + loop).fields == {"label", "size", "other", "c", "d"}
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{for each in a}}" * 12 + "{{each}}" * 5_000 + "{{endfor}}" * 12,
+        "{{if a}}{{else}}{{endif}}" * 9 + "x" * 60_000,
+        "{{if a}}" + "{{elif a}}x" * 900 + "{{endif}}" + "{{a}}" * 9_000,
+        "{{if a}}" * 90 + "{{a}}" * 12_000 + "{{endif}}" * 90,
+    ],
+)
+def test_all_shapes_together_are_as_large_as_a_few_long_texts(source: str) -> None:
+    shapes = compile_template(source if source.startswith("{{") else f"{{{{#}}}}{source}").shapes()
+    assert sum(len(piece) if isinstance(piece, str) else 1 for shape in shapes for piece in shape) <= 500_000
+
+
 def test_each_case_of_a_condition_is_among_the_shapes() -> None:
     template = compile_template("{{if a}}1{{elif b}}2{{endif}}{{for c in d}}3{{endfor}}")
     assert {"".join(map(str, shape)) for shape in template.shapes()} == {

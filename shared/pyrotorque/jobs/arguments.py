@@ -56,12 +56,13 @@ class ShellText:
             raise UserError("the command is empty: it must contain a shell command")
         self.fields = self._template.fields
         for pieces in self._template.shapes():
-            _refuse_code(_placed(pieces).commands, [piece.fields for piece in pieces if isinstance(piece, Inserted)])
+            _checked(pieces)
 
     def argv(self, namespace: Mapping[str, object]) -> list[str]:
         pieces = self._template.pieces(namespace)
         values = [piece.text for piece in pieces if isinstance(piece, Inserted)]
-        return ["/bin/sh", "-c", _placed(pieces).text, "sh", *map(_without_nul, values)]
+        # Checked again: not every combination of conditions is among the shapes.
+        return ["/bin/sh", "-c", _checked(pieces).text, "sh", *map(_without_nul, values)]
 
 
 def compile_command(text: str, *, shell: bool) -> Vector | ShellText:
@@ -116,6 +117,13 @@ def _with_placeholders(text: str) -> tuple[str, dict[int, str]]:
 class _Placed(NamedTuple):
     text: str
     commands: list[SimpleCommand]
+
+
+def _checked(pieces: list[Piece]) -> _Placed:
+    """Raises UserError if a value is inserted where it would be run."""
+    placed = _placed(pieces)
+    _refuse_code(placed.commands, [piece.fields for piece in pieces if isinstance(piece, Inserted)])
+    return placed
 
 
 def _placed(pieces: list[Piece]) -> _Placed:

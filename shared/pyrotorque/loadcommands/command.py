@@ -12,6 +12,7 @@ from pyrotorque.loadcommands.grammar import Argument, ParsedCommand, Part, parse
 from pyrotorque.loadcommands.namespace import NAMES, sample
 from pyrotorque.suggestions import nearest
 from pyrotorque.templates import Inserted, Piece, Template, compile_template
+from pyrotorque.templates.limits import check_time
 from pyrotorque.text import printable
 
 _TAG: Final = re.compile(r"\{\{[^{}]*\}\}")
@@ -20,11 +21,16 @@ _SIZE_MAX: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class LoadCommand:
-    """`names` are all rTorrent commands that it may contain, to be checked against those of the running rTorrent."""
+    """`names` are the rTorrent commands that it may contain, to be checked against those of the running rTorrent.
+
+    Many conditions have too many combinations for all of them to be in there, so the commands of a `restricted` text
+    are checked each time.
+    """
 
     name: str
     template: Template
     names: frozenset[str]
+    restricted: bool
 
     def render(self, namespace: Mapping[str, object]) -> bytes:
         """The command string for one metafile; empty if the template renders to nothing.
@@ -32,7 +38,7 @@ class LoadCommand:
         Raises TemplateError or CommandRefused; then no command of this load may be sent.
         """
         try:
-            return _emitted(self.template.pieces(namespace))
+            return _emitted(self.template.pieces(namespace), self.restricted)
         except (TemplateError, CommandRefused) as error:
             raise type(error)(f"cmd.{self.name}: {error}") from None
 
@@ -47,14 +53,12 @@ def compile_command(name: str, text: str, *, templates: Path | None = None, rest
     template = compile_template(text, templates=templates)
     _check_tags(template.source)
     _check_names(template.fields)
-    names = frozenset(found for shape in template.shapes() for found in _checked(shape))
-    if restricted:
-        policy.check_restricted(names)
-        for shape in template.shapes():
-            for command in parse(shape):
-                policy.check_nested(_inner_names(command.name, command.arguments))
-    _emitted(template.pieces(sample()))
-    return LoadCommand(name, template, names)
+    shapes = list(template.shapes())
+    names = frozenset(found for shape in shapes for found in _checked(shape))
+    for shape in shapes if restricted else ():
+        _check_restricted(parse(shape))
+    _emitted(template.pieces(sample()), restricted)
+    return LoadCommand(name, template, names, restricted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,16 @@ def _check_names(fields: Iterable[str]) -> None:
         raise TemplateError(f"{printable(field)} is not defined in templates; there is {near}")
 
 
+def _check_restricted(commands: Iterable[ParsedCommand]) -> None:
+    """Raises CommandRefused for a command that a text of others must not have, also inside of another one."""
+    for command in commands:
+        nested = list(_inner_names(command.name, command.arguments))
+        policy.check_restricted((command.name, *nested))
+        policy.check_nested(nested)
+
+
 def _checked(shape: Sequence[Piece]) -> Iterable[str]:
+    check_time()
     for command in parse(shape):
         policy.check(command)
         yield command.name
@@ -177,8 +190,10 @@ def _inner_names(name: str, arguments: Sequence[Argument]) -> Iterable[str]:
             yield from _checked([text])
 
 
-def _emitted(pieces: Sequence[Piece]) -> bytes:
+def _emitted(pieces: Sequence[Piece], restricted: bool) -> bytes:
     commands = parse(pieces)
+    if restricted:
+        _check_restricted(commands)
     for command in commands:
         policy.check(command)
     text = b";".join(map(_emitted_command, commands))

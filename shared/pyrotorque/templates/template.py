@@ -27,6 +27,8 @@ from pyrotorque.text import printable
 
 _TURNS_MAX: Final = 10_000
 _SHAPES_MAX: Final = 256
+_SYMBOLS_MAX: Final = 500_000
+"""Characters and values in all shapes of a template together: each is parsed once."""
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Constants and operators of Jinja2, which are not names.
 _WORDS: Final = frozenset(
@@ -74,7 +76,11 @@ class Template:
             return list(_Rendering(self._compiled, namespace).run(self._nodes))
 
     def shapes(self) -> Iterator[list[Piece]]:
-        """The possible texts for any values: each case of its conditions, loops with 0 to 2 turns."""
+        """The possible texts for any values: each case of its conditions, loops with 0 to 2 turns.
+
+        Of many combinations, and of long texts, it is a selection: what must not be in the text is to be looked for in
+        the rendered one, too.
+        """
         return iter(_shapes(self._nodes, self._compiled))
 
     def _read(self, nodes: Iterable[Node]) -> frozenset[str]:
@@ -198,14 +204,21 @@ class _Rendering:
 
 
 def _shapes(nodes: Iterable[Node], compiled: Compiled) -> list[list[Piece]]:
-    """Every combination if there are few, else a selection that contains each case."""
+    """Every combination if there are few short ones, else a selection: with each case, unless they are long, too."""
+    check_time()
     options = [_options(node, compiled) for node in nodes]
-    if math.prod(map(len, options)) <= _SHAPES_MAX:
+    largest = sum(max(map(_symbols, each)) for each in options)
+    most = max(1, min(_SHAPES_MAX, _SYMBOLS_MAX // max(1, largest)))
+    if math.prod(map(len, options)) <= most:
         chosen: Iterable[tuple[list[Piece], ...]] = itertools.product(*options)
     else:
-        widest = min(_SHAPES_MAX, max(map(len, options)))
+        widest = min(most, max(map(len, options)))
         chosen = [tuple(each[turn % len(each)] for each in options) for turn in range(widest)]
     return [list(itertools.chain.from_iterable(parts)) for parts in chosen]
+
+
+def _symbols(pieces: Iterable[Piece]) -> int:
+    return sum(len(piece) if isinstance(piece, str) else 1 for piece in pieces)
 
 
 def _options(node: Node, compiled: Compiled) -> list[list[Piece]]:
@@ -221,7 +234,8 @@ def _options(node: Node, compiled: Compiled) -> list[list[Piece]]:
             return [shape for _, body in node.cases for shape in _shapes(body, compiled)] + otherwise
         case Loop():
             once = _shapes(node.body, compiled)
-            return [*once, *(shape * 2 for shape in once), []]
+            is_short = sum(map(_symbols, once)) <= _SYMBOLS_MAX // 3
+            return [*once, *(shape * 2 for shape in once if is_short), []]
 
 
 def _unpacked(loop: Loop, value: object) -> dict[str, object]:
