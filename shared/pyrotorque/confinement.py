@@ -82,6 +82,12 @@ def private_folders(layout: Layout, session: bytes = b"") -> tuple[Path, ...]:
     return (*own, *rtorrents, *((Path(os.fsdecode(session)),) if session else ()))
 
 
+# Below the home. What they have for other programs is run by these, such as the units of systemd.
+_OF_ALL_PROGRAMS: Final = frozenset(
+    (b".config", b".local", b".local/share", b".local/state", b".local/lib", b".cache", b".var", b".var/app")
+)
+
+
 @dataclass(frozen=True, slots=True)
 class StorageLimits:
     """Where the content of torrents may be stored: `below` these folders (empty: anywhere), never in `private` ones."""
@@ -93,7 +99,7 @@ class StorageLimits:
     home: Path | None = None
     """While `below` is empty, its hidden files and folders are private, too: programs run what is in them."""
     root: bytes = b""
-    """The hidden folder with this watched root is not."""
+    """The hidden folder with this watched root is not, such as `~/.rtorrent`, or `~/.config/rtorrent`."""
 
     def refusal(self, folder: bytes, files: Iterable[bytes] | None) -> str:
         """Why content must not be stored in `folder`; empty if it may.
@@ -121,8 +127,8 @@ class StorageLimits:
         return self._unknown_name(folder, [*private, *hidden], locations.of(folder))
 
     def _is_hidden(self, there: bytes, home: bytes, locations: Locations) -> bool:
-        name = _first_part(there, home)
-        return name.startswith(b".") and not (self.root and name == _first_part(locations.of(self.root), home))
+        own = _own_folder(locations.of(self.root), home) if self.root else b""
+        return _below(there, home).startswith(b".") and not (own and is_within(there, own))
 
     def _unknown_name(self, folder: bytes, private: Sequence[bytes], there: bytes) -> str:
         for number, each in enumerate(private):
@@ -139,6 +145,16 @@ class StorageLimits:
             yield os.path.join(folder, file)
 
 
-def _first_part(path: bytes, folder: bytes) -> bytes:
-    """The first name of `path` below `folder`; empty if it is not below it."""
-    return path[len(folder.rstrip(b"/")) + 1 :].partition(b"/")[0] if is_within(path, folder) else b""
+def _below(path: bytes, folder: bytes) -> bytes:
+    """The path from `folder` to `path`; empty if it is not below it."""
+    return path[len(folder.rstrip(b"/")) + 1 :] if is_within(path, folder) else b""
+
+
+def _own_folder(root: bytes, home: bytes) -> bytes:
+    """The first folder on the way from the home to `root` that is not one for all programs; empty if there is none."""
+    parts = _below(root, home).split(b"/")
+    for count in range(1, len(parts) + 1):
+        folder = b"/".join(parts[:count])
+        if folder and folder not in _OF_ALL_PROGRAMS:
+            return os.path.join(home, folder)
+    return b""

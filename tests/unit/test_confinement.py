@@ -307,6 +307,25 @@ def test_below_and_a_hidden_watched_folder_are_the_owners_word(
     assert commands(job(root, below=(home / ".other",)), layout)
 
 
+@pytest.mark.parametrize(
+    ("watched", "allowed", "refused"),
+    [
+        (".torrents/tv/watch", ".torrents/done", ".torrents-old/done"),
+        (".config/torrents/watch", ".config/torrents/done", ".config/systemd/user"),
+        (".local/share/torrents/watch", ".local/share/torrents/done", ".local/share/systemd/user"),
+        (".local/torrents/watch", ".local/torrents/done", ".local/bin"),
+        (".config/watch", ".config/watch/done", ".config/autostart"),
+        ("watch", "done", ".config/systemd/user"),
+    ],
+)
+def test_a_watched_folder_allows_no_hidden_folder_of_other_programs(
+    tmp_path: Path, watched: str, allowed: str, refused: str
+) -> None:
+    limits = StorageLimits((), (), home=tmp_path, root=os.fsencode(tmp_path / watched))
+    assert limits.refusal(os.fsencode(tmp_path / allowed), [b"x.service"]) == ""
+    assert "hidden" in limits.refusal(os.fsencode(tmp_path / refused), [b"x.service"])
+
+
 def test_the_jobs_own_commands_are_not_limited(root: Path, layout: Layout, tmp_path: Path) -> None:
     own = job(root, commands=(("a", "d.directory.set=/anywhere"),), below=(tmp_path / "data",))
     assert commands(own, layout) == {"cmd.a": b"d.directory.set=/anywhere"}
