@@ -11,6 +11,7 @@ import pytest
 from pyrotorque.errors import TemplateError
 from pyrotorque.templates import Inserted, compile_template
 from pyrotorque.templates.limits import limited
+from pyrotorque.templates.substitution import substitution
 
 NAMES: dict[str, object] = {
     "label": "tv/mkv",
@@ -301,6 +302,19 @@ def test_the_names_that_are_read_are_known_without_rendering() -> None:
 def test_all_shapes_together_are_as_large_as_a_few_long_texts(source: str) -> None:
     shapes = compile_template(source if source.startswith("{{") else f"{{{{#}}}}{source}").shapes()
     assert sum(len(piece) if isinstance(piece, str) else 1 for shape in shapes for piece in shape) <= 500_000
+
+
+@pytest.mark.parametrize("replacement", ["xy", r"\g<0>y"])
+def test_subst_makes_no_longer_text_than_a_template(replacement: str) -> None:
+    assert substitution("a", replacement)("a" * 32_768).count("y") == 32_768
+    with pytest.raises(TemplateError, match="65536 characters"):
+        substitution("a", replacement)("a" * 32_769)
+    with pytest.raises(TemplateError, match="65536 characters"):
+        substitution("", "y" * 1_000)("a" * 60_000)
+
+
+def test_a_regular_expression_is_compiled_once_for_all_metafiles() -> None:
+    assert substitution("[._]+", " ") is substitution("[._]+", " ")
 
 
 def test_each_case_of_a_condition_is_among_the_shapes() -> None:

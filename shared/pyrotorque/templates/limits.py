@@ -7,10 +7,10 @@ at a deadline.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import wraps
 from itertools import islice
+from types import ModuleType
 from typing import Any, Final
 
 from pyrotorque.errors import TemplateError
@@ -23,7 +23,10 @@ METAFILE_SECONDS: Final = 5.0
 """For all templates of one metafile, and to compile them."""
 BITS_MAX: Final = 4_096
 """Of a whole number."""
-_END: Final = object()
+_TEXTS: Final = frozenset((str, bytes, range))
+_SINGLE: Final = frozenset((int, float, bool, type(None), ModuleType))
+_PLAIN: Final = _TEXTS | _SINGLE | {list, tuple, dict, set, frozenset}
+"""Types of nearly all values: they need no look at what else a value can do."""
 
 
 class _Deadline(threading.local):
@@ -34,16 +37,22 @@ class _Deadline(threading.local):
 _deadline = _Deadline()
 
 
-@contextmanager
-def limited(seconds: float) -> Generator[None]:
+class limited:  # used like a function: a generator would take most of the time of a short template
     """What this thread renders in here ends within so many seconds of the processor, or raises TemplateError."""
-    before = _deadline.at, _deadline.seconds
-    if (at := time.thread_time() + seconds) < _deadline.at:
-        _deadline.at, _deadline.seconds = at, seconds
-    try:
-        yield
-    finally:
-        _deadline.at, _deadline.seconds = before
+
+    __slots__ = ("_before", "_seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._before = _deadline.at, _deadline.seconds
+
+    def __enter__(self) -> None:
+        self._before = _deadline.at, _deadline.seconds
+        if (at := time.thread_time() + self._seconds) < _deadline.at:
+            _deadline.at, _deadline.seconds = at, self._seconds
+
+    def __exit__(self, *_: object) -> None:
+        _deadline.at, _deadline.seconds = self._before
 
 
 def check_time() -> None:
@@ -55,25 +64,41 @@ def check_time() -> None:
 def check_step(*values: object) -> None:
     """Raises TemplateError if a step with these values is not taken any more, or would need too much."""
     check_time()
-    if size_of(values) > SIZE_MAX:
+    _check_size(values)
+
+
+def _check_size(value: object) -> None:
+    if size_of(value) > SIZE_MAX:
         raise TemplateError(f"a value of more than {SIZE_MAX} characters and elements is not allowed")
 
 
 def size_of(value: object) -> int:
     """The characters and elements in a value, or a number above `SIZE_MAX`."""
     total = 0
-    waiting: list[Iterator[object]] = [iter((value,))]
-    while waiting and total <= SIZE_MAX:
-        each = next(waiting[-1], _END)
-        if each is _END:
-            waiting.pop()
-            continue
-        total += len(each) + 1 if isinstance(each, str | bytes | range) else 1
-        if isinstance(each, Mapping):
-            waiting.append(iter(each.items()))
-        elif isinstance(each, Collection) and not isinstance(each, str | bytes | range):
-            waiting.append(iter(each))
+    waiting: list[Iterable[object]] = [(value,)]
+    while waiting:
+        for each in waiting.pop():
+            kind = type(each)
+            if kind in _TEXTS:
+                total += len(each) + 1  # type: ignore[arg-type]
+            else:
+                total += 1
+                if kind not in _SINGLE and (inside := _inside(each)):
+                    waiting.append(inside)
+            if total > SIZE_MAX:
+                return total
     return total
+
+
+def _inside(value: object) -> Iterable[object]:
+    """What is in a value that is no plain text or number; of a kind of text itself."""
+    if isinstance(value, str):
+        return (str(value),)
+    if isinstance(value, bytes):
+        return (bytes(value),)
+    if isinstance(value, Mapping):
+        return value.items()
+    return value if isinstance(value, Collection) else ()
 
 
 def bounded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +107,7 @@ def bounded(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def step(*arguments: Any, **named: Any) -> Any:
         taken = [_as_collection(each) for each in arguments]
-        check_step(taken, named)
+        check_step(*taken, *named.values())
         return checked(function(*taken, **named))
 
     return step
@@ -90,12 +115,15 @@ def bounded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def checked(value: Any) -> Any:
     """What a step has made; raises TemplateError if it is too large."""
+    kind = type(value)
+    if kind in _SINGLE or (kind is str and len(value) < SIZE_MAX):
+        return value
     found = _as_collection(value)
-    check_step(found)
+    _check_size(found)
     return found
 
 
 def _as_collection(value: Any) -> Any:
-    if isinstance(value, Iterator):
+    if type(value) not in _PLAIN and isinstance(value, Iterator):
         return list(islice(value, SIZE_MAX + 1))
     return value

@@ -34,7 +34,7 @@ _WIDENING: Final = frozenset(
 )
 _WIDE: Final = re.compile(r"%[^a-zA-Z%]*(?:\d{4}|\*)")
 _CONCATENATION: Final = "_concatenated"
-"""The name of a function in compiled expressions."""
+"""The name of a filter in compiled expressions."""
 _SOURCE_MAX: Final = 8_192
 """Characters of one expression: a larger one takes seconds to compile."""
 _BRACKETS_MAX: Final = 190
@@ -74,7 +74,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         owner, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
-        check_step(owner, args, kwargs)
+        check_step(owner, *args, *kwargs.values())
         if isinstance(owner, (str, bytes)):
             if name == "replace" and len(args) >= 2:
                 _check_replacement(owner, *args[:2])
@@ -156,11 +156,12 @@ def _concatenated(*values: object) -> str:
 
 
 class _Steps(NodeTransformer):
-    """Makes each concatenation a call, which the sandbox sees."""
+    """Makes each concatenation a filter, which is a step with limits."""
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
-        return nodes.Call(nodes.Name(_CONCATENATION, "load"), node.nodes, [], None, None, lineno=node.lineno)
+        first, *rest = node.nodes
+        return nodes.Filter(first, _CONCATENATION, rest, [], None, None, lineno=node.lineno)
 
 
 def _is_in(value: Any, values: Any) -> bool:
@@ -174,8 +175,9 @@ def _environment(optimized: bool = True) -> _Sandbox:
     sandbox = _Sandbox(undefined=StrictUndefined, autoescape=False, optimized=optimized)
     filters: dict[str, Any] = {name: JINJA_FILTERS[name] for name in _SAFE_FILTERS}
     filters |= {"replace": _checked_replace(filters["replace"]), "join": _checked_join(filters["join"]), **FILTERS}
+    filters[_CONCATENATION] = _concatenated
     filters = {name: bounded(function) for name, function in filters.items()}
-    functions: dict[str, Any] = {**FUNCTIONS, "range": safe_range, _CONCATENATION: _concatenated}
+    functions: dict[str, Any] = {**FUNCTIONS, "range": safe_range}
     for known, ours in ((sandbox.filters, filters), (sandbox.globals, functions)):
         known.clear()
         known.update(ours)
@@ -217,7 +219,7 @@ def compile_expression(source: str) -> tuple[Evaluate, frozenset[str]]:
         result = nodes.Assign(nodes.Name("result", "store"), _Steps().visit(expression), lineno=1)
         whole = nodes.Template([result], lineno=1)
         whole.set_environment(sandbox)
-        names = _names(whole, sandbox) - FUNCTIONS.keys() - {"range", _CONCATENATION}
+        names = _names(whole, sandbox) - FUNCTIONS.keys() - {"range"}
         compiled = TemplateExpression(sandbox.from_string(whole), undefined_to_none=False)
     except (JinjaError, RecursionError, ValueError, SyntaxError, MemoryError) as error:
         raise TemplateError(f"{printable(source[:200])}: {printable(str(error)[:200])}") from None

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Protocol
 
 from pyrotorque.errors import TemplateError
@@ -23,6 +24,7 @@ class _Match(Protocol):
     def expand(self, template: str, /) -> str: ...
 
 
+@lru_cache(64)  # a template uses the same ones for each metafile
 def substitution(pattern: str, replacement: str) -> Callable[[str], str]:
     """A function that replaces every match of `pattern`, in the syntax of `re`.
 
@@ -33,11 +35,13 @@ def substitution(pattern: str, replacement: str) -> Callable[[str], str]:
         raise re.error("its counted repeats make it too large")
     if len(replacement) > REPLACEMENT_MAX:
         raise TemplateError(f"a replacement of more than {REPLACEMENT_MAX} characters is not allowed")
-    replace = _replacer(pattern, replacement)
+    replace, is_fixed = _replacer(pattern, replacement), "\\" not in replacement
 
     def substituted(text: str) -> str:
         if len(text) > LENGTH_MAX:
             raise TemplateError(f"a text of more than {LENGTH_MAX} characters is not allowed")
+        if is_fixed and (len(text) + 1) * len(replacement) <= LENGTH_MAX - len(text):
+            return replaced(replacement, text)
         left = LENGTH_MAX
 
         def expanded(found: _Match) -> str:
@@ -48,8 +52,11 @@ def substitution(pattern: str, replacement: str) -> Callable[[str], str]:
                 raise TemplateError(f"a text of more than {LENGTH_MAX} characters is not allowed")
             return made
 
+        return replaced(expanded, text)
+
+    def replaced(inserted: str | Callable[[_Match], str], text: str) -> str:
         try:
-            return replace(expanded, text)
+            return replace(inserted, text)
         except TimeoutError:
             raise TemplateError(
                 f"the regular expression {pattern[:80]!r} is too slow: simplify it, such as by removing nested repeats"
@@ -58,17 +65,17 @@ def substitution(pattern: str, replacement: str) -> Callable[[str], str]:
     return substituted
 
 
-def _replacer(pattern: str, replacement: str) -> Callable[[Callable[[_Match], str], str], str]:
+def _replacer(pattern: str, replacement: str) -> Callable[[str | Callable[[_Match], str], str], str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         compiled = re.compile(pattern)
     compiled.sub(replacement, "")  # checks it
     if len(pattern) <= _SIMPLE_MAX and not BACKTRACKS.search(pattern):
-        return lambda expanded, text: compiled.sub(expanded, text)
+        return lambda inserted, text: compiled.sub(inserted, text)
     import regex  # 1 MiB, and few templates need it
 
     try:
         bounded = regex.compile(with_re_syntax(pattern), regex.VERSION0)
     except regex.error as error:
         raise re.error(str(error)) from error
-    return lambda expanded, text: bounded.sub(expanded, text, timeout=DEADLINE)
+    return lambda inserted, text: bounded.sub(inserted, text, timeout=DEADLINE)

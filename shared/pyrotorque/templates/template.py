@@ -27,6 +27,8 @@ from pyrotorque.text import printable
 
 _TURNS_MAX: Final = 10_000
 _SHAPES_MAX: Final = 256
+_VALUES_AT_ONCE: Final = 64
+"""Values after which the time is looked at; each step of an expression does so by itself."""
 _SYMBOLS_MAX: Final = 500_000
 """Characters and values in all shapes of a template together: each is parsed once."""
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -150,6 +152,7 @@ class _Rendering:
         self.compiled = compiled
         self.names = dict(namespace)
         self.turns = 0
+        self.values = 0
         self.length = 0
 
     def run(self, nodes: Iterable[Node]) -> Iterator[Piece]:
@@ -188,7 +191,9 @@ class _Rendering:
 
     def _value(self, node: Expression | Assignment, convert: Callable[[object], Value]) -> Value:
         try:
-            check_time()
+            self.values += 1
+            if self.values % _VALUES_AT_ONCE == 0:
+                check_time()
             return convert(self.compiled[node.source][0](self.names))
         except Exception as error:  # an expression can raise any exception
             reason = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
