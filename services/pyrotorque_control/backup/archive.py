@@ -118,14 +118,22 @@ def origin_mark(config_dir: Path) -> str:
 
 
 def origin_of(path: Path) -> str:
-    """The mark in the first header of an archive; empty if it has none, or is no archive."""
+    """The mark in the header of the first file of an archive; empty if it has none, or is no archive."""
     if not is_archive(path):
         return ""
     try:
         with gzip.open(path) as packed:
-            return tarfile.TarInfo.frombuf(packed.read(_BLOCK), "utf-8", "surrogateescape").gname
+            header = _read_header(packed)
+            if header.type == tarfile.GNUTYPE_LONGNAME and header.size <= _BLOCK * _BLOCK:
+                packed.read(-(-header.size // _BLOCK) * _BLOCK)
+                header = _read_header(packed)
+            return header.gname
     except (OSError, EOFError, zlib.error, tarfile.HeaderError):
         return ""
+
+
+def _read_header(packed: IO[bytes]) -> tarfile.TarInfo:
+    return tarfile.TarInfo.frombuf(packed.read(_BLOCK), "utf-8", "surrogateescape")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pyrotorque.home import expand_home
 from pyrotorque.local_time import local_text
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
-from pyrotorque_control.backup.archive import origin_of
+from pyrotorque_control.backup.archive import origin_mark, origin_of
 from pyrotorque_control.backup.contents import ARCHIVE_PREFIX, ARCHIVE_SUFFIX
 from pyrotorque_control.backup.create import as_json, layout_in_use, make_backup, remove_leftovers, summary
 from pyrotorque_control.backup.session_files import find_session
@@ -55,7 +55,7 @@ def command(group: Group, archive: str, no_session: bool, keep: int | None, as_j
     remove_leftovers(layout, target.parent)
     session = None if no_session else find_session(group, layout)
     manifest = make_backup(layout, target, session, terminal.show_progress)
-    removed = _remove_old(target, keep) if keep else []
+    removed = _remove_old(target, keep, origin_mark(layout.config_dir)) if keep else []
     if as_json_:
         click.echo(terminal.json_line({"archive": str(target), "removed": removed, **as_json(manifest)}))
         return EX_OK
@@ -91,10 +91,10 @@ def _free_name(folder: Path) -> Path:
     raise AssertionError("count() ends")
 
 
-def _remove_old(written: Path, keep: int) -> list[str]:
-    """Keep `written` and the newest others of this configuration directory, `keep` in total, by the time in their
-    names, which may be after it. Archives of other groups, and what is no archive, stay."""
-    folder, own = written.parent, origin_of(written)
+def _remove_old(written: Path, keep: int, own: str) -> list[str]:
+    """Keep `written` and the newest others with the mark `own`, `keep` in total, by the time in their names, which may
+    be after it. Archives of other groups, and what is no archive, stay."""
+    folder = written.parent
     found = (name for name in os.listdir(folder) if _NAME.fullmatch(name) and name != written.name)
     names = sorted((name for name in found if origin_of(folder / name) == own), reverse=True)
     removed: list[str] = []
