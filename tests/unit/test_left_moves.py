@@ -37,6 +37,13 @@ def test_only_moves_of_other_jobs_are_left(tmp_path: Path) -> None:
     assert list(left_moves(tmp_path / "nothing", [])) == []
 
 
+def test_a_file_that_ends_meanwhile_is_no_error(tmp_path: Path) -> None:
+    begin_move(tmp_path, "mover", "One")
+    (tmp_path / "jobs/mover/gone.json").symlink_to("nothing")
+    (found,) = left_moves(tmp_path, [])
+    assert "has 1 unfinished move (One)" in found
+
+
 @pytest.mark.parametrize(
     ("job", "active", "warned"),
     [("mover", True, False), ("other", True, True), ("mover", False, True)],

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -95,7 +96,10 @@ class MoveJournal:
 
     def hashes(self) -> list[str]:
         """The items of all unfinished moves, oldest first."""
-        found = ((path.stat().st_mtime, path.stem) for path in self._folder.glob("*.json"))
+        found: list[tuple[float, str]] = []
+        for path in self._folder.glob("*.json"):
+            with suppress(FileNotFoundError):  # `check` looks while the mover finishes
+                found.append((path.lstat().st_mtime, path.stem))
         return [info_hash for _, info_hash in sorted(found)]
 
     def has(self, info_hash: str) -> bool:
