@@ -45,7 +45,6 @@ _FILES_MAX: Final = 2_000_000
 _RATIO_MAX: Final = 200
 _SMALL: Final = 1 << 30
 _MODES: Final = 0o755
-_ORIGIN_SIZE: Final = 24  # of the 31 characters that a header has for the name of a file's group
 
 
 class Member(NamedTuple):
@@ -112,35 +111,11 @@ class _HashingReader:
         return data
 
 
-def origin_mark(config_dir: Path) -> str:
-    """What the archives of this configuration directory have in common, and those of no other one on this machine."""
-    return hashlib.sha256(os.fsencode(os.path.realpath(config_dir))).hexdigest()[:_ORIGIN_SIZE]
-
-
-def origin_of(path: Path) -> str:
-    """The mark in the header of the first file of an archive; empty if it has none, or is no archive."""
-    if not is_archive(path):
-        return ""
-    try:
-        with gzip.open(path) as packed:
-            header = _read_header(packed)
-            if header.type == tarfile.GNUTYPE_LONGNAME and header.size <= _BLOCK * _BLOCK:
-                packed.read(-(-header.size // _BLOCK) * _BLOCK)
-                header = _read_header(packed)
-            return header.gname
-    except (OSError, EOFError, zlib.error, tarfile.HeaderError):
-        return ""
-
-
-def _read_header(packed: IO[bytes]) -> tarfile.TarInfo:
-    return tarfile.TarInfo.frombuf(packed.read(_BLOCK), "utf-8", "surrogateescape")
-
-
 @contextmanager
 def written_archive(path: Path, work: WorkReport | None = None, origin: str = "") -> Generator[ArchiveWriter]:
     """Write the archive to `path`, private, synced, and complete or not at all. Raises FileExistsError, OSError.
 
-    `work` counts the bytes of the files; `origin` is the mark of the group, see `origin_mark`.
+    `work` counts the bytes of the files; `origin` is the mark of the group, see `backup.origin`.
     """
     if os.path.lexists(path):
         raise FileExistsError(17, "exists already", str(path))

@@ -26,10 +26,11 @@ from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.snapshots import is_database, snapshots
 from pyrotorque.supervisord.config import written_layout
 from pyrotorque.text import counted, printable
-from pyrotorque_control.backup.archive import PART_SUFFIX, ArchiveWriter, origin_mark, written_archive
+from pyrotorque_control.backup.archive import PART_SUFFIX, ArchiveWriter, written_archive
 from pyrotorque_control.backup.contents import Contents, SourceFile, read_stable, require_state_apart
 from pyrotorque_control.backup.free_space import require_space
 from pyrotorque_control.backup.manifest import MARK_NAME, SESSION, STATE, ArchivedSession, Manifest
+from pyrotorque_control.backup.origin import origin_mark
 from pyrotorque_control.backup.session_files import SessionSource
 from pyrotorque_control.backup.swap import require_no_unfinished_restore
 from pyrotorque_control.group import Group

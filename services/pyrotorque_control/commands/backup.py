@@ -14,9 +14,9 @@ from pyrotorque.home import expand_home
 from pyrotorque.local_time import local_text
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
-from pyrotorque_control.backup.archive import origin_mark, origin_of
 from pyrotorque_control.backup.contents import ARCHIVE_PREFIX, ARCHIVE_SUFFIX
 from pyrotorque_control.backup.create import as_json, layout_in_use, make_backup, remove_leftovers, summary
+from pyrotorque_control.backup.origin import origin_mark, origin_of
 from pyrotorque_control.backup.session_files import find_session
 from pyrotorque_control.exit_codes import EX_OK, EX_USAGE
 from pyrotorque_control.given_words import given_word
