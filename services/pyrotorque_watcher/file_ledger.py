@@ -12,6 +12,7 @@ from pyrotorque.store import Store
 from pyrotorque_watcher.rows import KNOWN_COLUMNS, FoundFile, KnownFile, Row, Sighting
 
 _YEAR = 366 * 86400.0
+_GONE_KEPT = 100_000  # newest rows of files that are gone, which no clock makes old
 _URGENT_MAX = 1000  # of which some may wait
 _PART = 1000  # rows read at a time: a few milliseconds
 
@@ -196,9 +197,17 @@ class FileLedger:
             (now, job, folder, folder + b"/", folder + b"0"),  # `0` follows `/`
         )
 
-    def forget_old(self, now: float) -> None:
-        """Remove the rows of files that are gone for more than a year."""
-        self._db.execute("DELETE FROM metafiles WHERE gone != 0 AND gone < ?", (now - _YEAR,))
+    def forget_old(self, now: float, kept: int = _GONE_KEPT) -> None:
+        """Remove the rows of files that are gone for more than a year, but for the newest `kept` of all that are gone.
+
+        The system clock may be years ahead for a moment, or was years behind when they disappeared: what is forgotten
+        is loaded again if its disk comes back, also if its item was erased.
+        """
+        self._db.execute(
+            "DELETE FROM metafiles WHERE gone != 0 AND gone < ? AND turn <="
+            " (SELECT turn FROM metafiles WHERE gone != 0 ORDER BY turn DESC LIMIT 1 OFFSET ?)",
+            (now - _YEAR, kept),
+        )
 
 
 class _Folders(set[bytes]):

@@ -181,10 +181,22 @@ def test_what_is_gone_is_remembered_for_a_year(ledger: Ledger) -> None:
     see(ledger, found(b"a"), state="loaded")
     ledger.mark_gone("job", [b"/w/a"], NOW)
     assert ledger.counts() == {}
-    ledger.forget_old(NOW + 300 * 86400)
+    ledger.forget_old(NOW + 300 * 86400, kept=0)
     assert ledger.known("job", b"/w/a") is not None
-    ledger.forget_old(NOW + 400 * 86400)
+    ledger.forget_old(NOW + 400 * 86400, kept=0)
     assert ledger.known("job", b"/w/a") is None
+
+
+@pytest.mark.parametrize("gone_at", [NOW, 60.0], ids=["the clock is years ahead now", "it was in 1970 then"])
+def test_no_clock_makes_the_newest_files_that_are_gone_forgotten(ledger: Ledger, gone_at: float) -> None:
+    names = [b"a", b"b", b"c", b"there"]
+    for inode, name in enumerate(names):
+        see(ledger, found(name, inode), state="loaded")
+    ledger.mark_gone("job", [b"/w/" + name for name in names[:3]], gone_at)
+    ledger.forget_old(NOW + 400 * 86400)
+    assert all(ledger.known("job", b"/w/" + name) for name in names)
+    ledger.forget_old(NOW + 400 * 86400, kept=2)
+    assert [name for name in names if ledger.known("job", b"/w/" + name)] == [b"b", b"c", b"there"]
 
 
 @pytest.mark.parametrize(
