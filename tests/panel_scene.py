@@ -122,7 +122,7 @@ def panel_scene(
         secret=b"secret of the test",
     )
     app = make_app(parts)
-    listener = listen_tcp("127.0.0.1", 0)
+    listener = listen_tcp(parts.settings.address, 0)
     sockets: list[socket.socket] = [listener]
     if socket_path is not None:
         sockets.append(listen_unix(socket_path, 0o660))

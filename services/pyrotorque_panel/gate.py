@@ -123,13 +123,13 @@ class Gate:
 
     def _is_trusted(self, peer: str) -> bool:
         """The unix socket is reachable for those only whom its mode admits; loopback is every local user."""
-        return peer == UNIX or peer in self._settings.trusted_proxies
+        return peer == UNIX or address_of(peer) in self._settings.trusted_proxies
 
     def _client(self, facts: RequestFacts) -> tuple[str, bool]:
         if not self._is_trusted(facts.peer):
-            return facts.peer, False
+            return address_of(facts.peer) or facts.peer, False
         address, scheme = (facts.headers.get(name, "").rpartition(",")[2].strip() for name in FORWARDED)
-        return address_of(address) or facts.peer, scheme.lower() == "https"
+        return address_of(address) or address_of(facts.peer) or facts.peer, scheme.lower() == "https"
 
 
 def header_text(value: str) -> str:

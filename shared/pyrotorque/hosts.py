@@ -18,12 +18,16 @@ def host_of(authority: str) -> str:
 
 
 def address_of(text: str) -> str:
-    """The address in `address`, `address:port` or `[address]:port`, always spelled alike; empty if there is none."""
+    """The address in `address`, `address:port` or `[address]:port`, always spelled alike; empty if there is none.
+
+    A socket for both families, such as one on `::`, has an IPv4 client as `::ffff:192.0.2.7`: here it is 192.0.2.7.
+    """
     has_port = text.startswith("[") or text.count(":") == 1
     try:
-        return str(ipaddress.ip_address(host_of(text) if has_port else text.strip()))
+        found = ipaddress.ip_address(host_of(text) if has_port else text.strip())
     except ValueError:
         return ""
+    return str(found.ipv4_mapped) if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped else str(found)
 
 
 def is_own_host(authority: str | None, configured: Sequence[str] = ()) -> bool:

@@ -185,6 +185,26 @@ def test_a_proxy_that_is_trusted_names_user_and_address(layout: Layout) -> None:
         assert session.address == "198.51.100.7"
 
 
+@pytest.mark.parametrize("address", ["::", "::ffff:127.0.0.1"])
+def test_a_proxy_is_trusted_by_its_ipv4_address_whatever_the_panel_listens_on(layout: Layout, address: str) -> None:
+    layout.prepare()
+    with panel_scene(layout, address=address, auth_header="Remote-User", trusted_proxies=("127.0.0.1",)) as scene:
+        named = {"Remote-User": "ann", "X-Forwarded-For": "::ffff:198.51.100.7", "X-Forwarded-Proto": "https"}
+        assert scene.request("GET", "/settings", named).status == 200
+        kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": scene.origin}
+        reply = scene.request("POST", "/login", kind | named, f"link={scene.access.make_link()}")
+        assert "; Secure" in reply.headers["set-cookie"]
+        kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": scene.origin}
+        scene.request("POST", "/login", kind, f"link={scene.access.make_link()}")
+        assert [each.address for each in scene.access.sessions(time.time())] == ["198.51.100.7", "127.0.0.1"]
+
+
+def test_an_ipv4_client_that_is_no_proxy_is_trusted_on_no_address(layout: Layout) -> None:
+    layout.prepare()
+    with panel_scene(layout, address="::", auth_header="Remote-User", trusted_proxies=("192.0.2.7", "::1")) as scene:
+        assert scene.request("GET", "/settings", {"Remote-User": "ann"}).status == 303
+
+
 @pytest.mark.parametrize(
     ("lines", "address", "is_secure"),
     [

@@ -32,7 +32,8 @@ def test_the_defaults_start_nothing(tmp_path: Path) -> None:
 def test_values_are_read(tmp_path: Path) -> None:
     text = "[TORQUE]\npanel.active = yes\npanel.port = 9000\npanel.socket = /run/p.sock\npanel.socket_mode = 0600\n"
     text += (
-        "panel.hosts = a.example, b.example\npanel.trusted_proxies = ::1 192.0.2.1\npanel.auth_header = Remote-User\n"
+        "panel.hosts = a.example, b.example\npanel.trusted_proxies = ::1 ::ffff:192.0.2.1\n"
+        "panel.auth_header = Remote-User\n"
     )
     panel = configured(tmp_path, text).settings.panel
     assert (panel.active, panel.port, panel.socket, panel.socket_mode) == (True, 9000, Path("/run/p.sock"), 0o600)

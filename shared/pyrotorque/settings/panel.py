@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pyrotorque.hosts import address_of
 from pyrotorque.listen_address import address_error, bare_address, is_loopback
 from pyrotorque.settings.ini import Entry
 from pyrotorque.settings.prefixed import read_values
@@ -91,6 +92,7 @@ def _matching(pattern: re.Pattern[str], text: str, expected: str) -> str:
 
 def _address(text: str) -> str:
     try:
-        return str(ipaddress.ip_address(text))
+        ipaddress.ip_address(text)
     except ValueError:
         raise ValueError(f"expected addresses of proxies, such as 192.0.2.7, got {text!r}") from None
+    return address_of(text)
