@@ -163,10 +163,11 @@ def listen_tcp(address: str, port: int) -> socket.socket:
     """A listening socket. Raises ListenError with what to do."""
     try:
         place = listen_place(address, port)
-        if _is_served(place):
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        # Bound first: to probe an address that this machine does not have would connect to another one.
         listener = shared_socket(place, is_to_listen=True)
         try:
+            if _is_served(place):
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
             listener.listen(256)
         except OSError:
             listener.close()

@@ -8,6 +8,7 @@ import pytest
 
 from demo.group import free_port
 from pyrotorque.settings.schema import PanelSettings
+from pyrotorque_panel import server
 from pyrotorque_panel.listeners import PanelListeners
 from pyrotorque_panel.server import ListenError, listen_tcp
 
@@ -76,3 +77,25 @@ def test_other_addresses_replace_the_old_ones(listeners: PanelListeners) -> None
     with pytest.raises(ListenError):
         opened(listeners, settings(second, Path("/nonexistent/p.sock")))
     assert is_free(second), "all or none"
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1", "203.0.113.7"])
+def test_an_address_that_this_machine_does_not_have_yet_is_named_so_and_not_connected_to(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probed: list[object] = []
+
+    def probe(place: object) -> bool:
+        probed.append(place)
+        return True
+
+    monkeypatch.setattr(server, "_is_served", probe)
+    with pytest.raises(ListenError, match=r"set panel\.address in torque\.ini to an address of this machine"):
+        listen_tcp(address, free_port())
+    assert probed == [], "another machine may have it"
+
+
+def test_a_second_panel_of_the_same_user_does_not_share_a_port() -> None:
+    port = free_port()
+    with listen_tcp("127.0.0.1", port), pytest.raises(ListenError, match="another program listens there"):
+        listen_tcp("127.0.0.1", port)
