@@ -19,6 +19,8 @@ SESSION_MAX: Final = 90 * 86_400.0
 SESSIONS_MAX: Final = 200
 TOKENS_MAX: Final = 100
 PASSWORD_MAX: Final = 1024
+CLOCK_SET: Final = 1_767_225_600.0
+"""2026-01-01: a clock that shows an earlier time was not set since the machine started."""
 
 
 class PanelSession(msgspec.Struct, kw_only=True):
@@ -93,8 +95,10 @@ class Access:
             found = next((each for each in self._state.sessions if each.key in keys and not _is_over(each, now)), None)
             if found is None:
                 return None
+            if now < CLOCK_SET:
+                return found
             # It began, or was used, while the clock was ahead: it becomes no older than others by that.
-            found.created = min(found.created, now)
+            found.created = min(_known(found.created, now), now)
             if abs(now - found.used) > 60.0:
                 found.used, self.changed = now, True
             return found
@@ -257,4 +261,10 @@ class Access:
 
 def _is_over(session: PanelSession, now: float) -> bool:
     # A clock that was set back makes no session younger than it is.
-    return now - session.used > SESSION_IDLE or now - session.created > SESSION_MAX
+    idle, age = now - _known(session.used, now), now - _known(session.created, now)
+    return idle > SESSION_IDLE or age > SESSION_MAX
+
+
+def _known(at: float, now: float) -> float:
+    """`at`, or `now` if the clock was not set at that time."""
+    return at if at >= CLOCK_SET else now

@@ -79,6 +79,18 @@ def test_a_session_of_a_clock_that_was_ahead_gets_no_older_than_others() -> None
     assert at - NOW <= SESSION_MAX + SESSION_IDLE
 
 
+@pytest.mark.parametrize("unset", [0.0, 3_600.0, 1_577_836_800.0], ids=["1970", "an hour later", "2020"])
+def test_a_clock_that_is_not_set_yet_ends_no_session(unset: float) -> None:
+    made = access()
+    before, during = login(made), login(made, unset)
+    for secret in (before, during):
+        assert made.session([secret], unset + 5) is not None
+        assert made.session([secret], NOW + 60) is not None
+    # Afterwards each ends as others do.
+    assert len(made.sessions(NOW + 61)) == 2
+    assert made.sessions(NOW + 2 * SESSION_IDLE) == []
+
+
 def test_unknown_callers_do_not_lock_out_a_browser_that_has_logged_in() -> None:
     made = access(AccessState(password=password_hash("correct horse")))
     before, logged_out = login(made), login(made)
