@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sqlite3
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -330,6 +331,31 @@ def test_a_newer_state_is_refused_by_1_0_0_with_one_line_and_left_as_it_is(relea
     group.start()
     released.settle()
     released.check()
+
+
+def test_a_copy_of_the_stopped_group_leads_back_to_1_0_0(released: Upgrade, wheel: Path) -> None:
+    group, copy, newer = released.group, released.folder / "before", released.folder / "newer"
+    assert group.command("--stop").returncode == 0
+    subprocess.run(["cp", "-a", str(group.config_dir), str(copy)], check=True)
+    group.install(wheel)
+    group.start()
+    released.drop(2)
+    released.settle()
+    assert group.command("--stop").returncode == 0
+
+    # When the old version and the copy are back, with the metafiles that were loaded since in the watched folder,
+    group.install(WHEEL)
+    group.config_dir.rename(newer)
+    copy.rename(group.config_dir)
+    group.begin()
+    released.wait("all services run", group.running)
+    released.drop(2)
+
+    # then it works as before, and knows the items of the newer version as those of rTorrent.
+    released.settle()
+    assert [event.kind for event in group.events(LoadFailed)] == ["duplicate"] * 2
+    assert not any("newer pyrotorque" in group.log(service) for service in SERVICES)
+    released.check_logs()
 
 
 def change_version(path: Path, by: int) -> None:
