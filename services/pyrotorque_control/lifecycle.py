@@ -13,6 +13,7 @@ from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import LayoutError, StateError
 from pyrotorque.group_lock import reads_file
+from pyrotorque.guard_file import guard_command
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.linux.foreign_links import foreign_link
 from pyrotorque.linux.processes import ProcessIdentity
@@ -51,7 +52,7 @@ def start(group: Group, *, quiet: bool) -> int:
         raise CommandError(
             f"the guard file {printable(str(group.guard_file))} is missing",
             EX_TEMPFAIL,
-            hint="`touch` it to let the group run in the background, or use --fg",
+            hint=f"run `{guard_command(group.guard_file)}` to let the group run in the background, or use --fg",
         )
     # The guardian stops the group when this file is removed.
     guarded = msgspec.structs.replace(group.options, guard_file=str(group.guard_file))

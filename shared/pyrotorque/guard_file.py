@@ -5,6 +5,7 @@ it permits a start, too, and removing either of the two stops the group.
 """
 
 import os
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +14,7 @@ from pathlib import Path
 from pyrotorque.layout import Layout
 from pyrotorque.linux.foreign_links import open_file
 from pyrotorque.linux.missing import is_missing
+from pyrotorque.text import printable
 
 
 class GuardState(Enum):
@@ -26,6 +28,13 @@ class GuardState(Enum):
 def permits_start(layout: Layout, guard_file: Path) -> bool:
     """Whether a guard file exists; `guard_file` is the one from the command line, or the default."""
     return guard_file.exists() or (guard_file == layout.guard_file and layout.earlier_guard_file.exists())
+
+
+def guard_command(guard_file: Path) -> str:
+    """The shell command that creates the guard file, and its folder where that is absent: after a restore, a logout, or
+    a cleaner of temporary files."""
+    folder, file = (shlex.quote(printable(str(path))) for path in (guard_file.parent, guard_file))
+    return f"touch {file}" if guard_file.parent.is_dir() else f"mkdir -p -m 700 {folder} && touch {file}"
 
 
 @dataclass

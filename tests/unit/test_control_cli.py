@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,24 @@ def test_without_a_guard_file_nothing_is_started(pyrotorque: Command) -> None:
     assert ended.code == 75
     assert "the guard file" in ended.problem
     assert "or use --fg" in ended.problem
+
+
+@pytest.mark.parametrize("run_dir", ["run", "a b"])
+@pytest.mark.parametrize("is_swept", [False, True], ids=["the file is removed", "its folder is swept"])
+def test_the_command_that_permits_a_start_works(pyrotorque: Command, run_dir: str, is_swept: bool) -> None:
+    pyrotorque.configured(f"[TORQUE]\n{NOWHERE}")
+    guard_file = pyrotorque.home / run_dir / "pyrotorque"
+    (pyrotorque.home / "run/pyrotorque").unlink()
+    if is_swept:
+        shutil.rmtree(pyrotorque.home / "run")
+    elif run_dir != "run":
+        guard_file.parent.mkdir()
+    ended = pyrotorque("--guard-file", str(guard_file))
+    assert ended.code == 75
+    _, command, _ = ended.problem.replace("\n", " ").split("`")
+    subprocess.run(command, shell=True, check=True)
+    assert guard_file.is_file()
+    assert not guard_file.parent.stat().st_mode & 0o077 or not is_swept
 
 
 @pytest.mark.parametrize("option", ["--guard-file", "--pid-file", "--config-file"])

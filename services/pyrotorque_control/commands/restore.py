@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from pyrotorque.guard_file import guard_command
 from pyrotorque.home import expand_home
 from pyrotorque.humanize import age, date_time
 from pyrotorque.text import counted, printable
@@ -154,6 +155,7 @@ def _print(report: RestoreReport, request: RestoreRequest) -> None:
 def _next_steps(report: RestoreReport) -> str:
     config_dir = report.layout.config_dir
     option = "" if config_dir == expand_home("~/.pyroscope") else f" --config-dir {printable(str(config_dir))}"
-    guard = "" if report.layout.guard_file.exists() else f"; then create {printable(str(report.layout.guard_file))}"
+    guard_file = report.layout.guard_file
+    guard = "" if guard_file.exists() else f"; `{guard_command(guard_file)}` permits a start"
     first = "Start rTorrent first. " if report.session is not None else ""
     return f"{first}`pyrotorque{option} check` validates the settings{guard}; `pyrotorque{option}` starts the group."
