@@ -22,7 +22,7 @@ from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.linux.regular_files import read_regular_file
-from pyrotorque.local_time import zone_problem
+from pyrotorque.local_time import offset_problem, zone_problem
 from pyrotorque.lost_settings import lost_settings
 from pyrotorque.options import Options, read_options, write_atomically
 from pyrotorque.settings import (
@@ -82,6 +82,9 @@ def read(config_dir: Path, options: Options, *, seek: bool = False, strict: bool
     from pyrotorque.validation import check, failing
 
     report = Report()
+    if offset := offset_problem():
+        report.problems.append(Problem("", 0, "", offset))
+        report.raise_if_any()
     loaded = load(config_dir, options, report)
     foreign = foreign_code(loaded.layout.config_dir, loaded.settings.jobs)
     if foreign and (not runs_as_root(loaded.layout) if strict else is_of_another_user(loaded.layout)):

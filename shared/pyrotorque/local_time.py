@@ -88,6 +88,16 @@ def zone_problem(environ: Mapping[str, str] = os.environ) -> str:
     )
 
 
+def offset_problem() -> str:
+    """Why no local time can be computed in the zone in force; empty if it can. Python has no offset of a whole day."""
+    if max(abs(time.timezone), abs(time.altzone)) < timedelta(days=1).total_seconds():
+        return ""
+    return (
+        f"the time zone TZ={os.environ.get('TZ', '')!r} of the environment is a day or more away from UTC: write the "
+        "name of a zone, or a rule such as CET-1CEST,M3.5.0,M10.5.0/3"
+    )
+
+
 def zone_without_leap_seconds(environ: Mapping[str, str]) -> str:
     """A value for `TZ`: the zone of the same name beside `right/`, else a rule with the offset that is in force now."""
     path = os.path.realpath(zone_file(environ))

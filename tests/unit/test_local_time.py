@@ -11,10 +11,20 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pyrotorque.conditions.dates import parse_date
+from pyrotorque.configuration import read
 from pyrotorque.hours import parse_hours
 from pyrotorque.humanize import date_time
-from pyrotorque.local_time import LOCAL, local_datetime, zone_problem, zone_text, zone_without_leap_seconds
+from pyrotorque.local_time import (
+    LOCAL,
+    local_datetime,
+    offset_problem,
+    zone_problem,
+    zone_text,
+    zone_without_leap_seconds,
+)
+from pyrotorque.options import Options
 from pyrotorque.schedule import parse_schedule
+from pyrotorque.settings import SettingsProblems
 from pyrotorque.templates.functions import iso
 from tests.programs import REPOSITORY
 
@@ -129,6 +139,26 @@ def test_a_zone_that_does_not_exist_is_named_with_the_cure(name: str) -> None:
     found = zone_problem({"TZ": name})
     assert repr(name) in found
     assert "so local time is UTC: correct its name, write a rule such as CET-1CEST,M3.5.0,M10.5.0/3" in found
+
+
+@pytest.mark.parametrize("rule", ["CET-25", "CET-24", "AAA+24:59:59", "XXX-1YYY-24", "XXX-23:30YYY"])
+def test_a_zone_that_is_a_day_away_is_named_before_anything_is_computed(
+    zone: SetZone, rule: str, tmp_path: Path
+) -> None:
+    (tmp_path / "torque.ini").write_text(
+        "[TORQUE]\nscgi_url = scgi:///nowhere/rt.sock\njob.queue.active = True\njob.queue.schedule = second=*/5\n"
+    )
+    zone(rule)
+    with pytest.raises(SettingsProblems) as caught:
+        read(tmp_path, Options())
+    assert f"TZ={rule!r} of the environment is a day or more away from UTC" in str(caught.value)
+
+
+@pytest.mark.parametrize("rule", ["<+14>-14", "<-12>12", "XXX-23:59", "EST5EDT", "XXX+22:30YYY"])
+def test_a_zone_within_a_day_is_used(zone: SetZone, rule: str) -> None:
+    zone(rule)
+    assert offset_problem() == ""
+    assert parse_schedule("second=*/1").fires(NOVEMBER, 1) == [NOVEMBER + 1]
 
 
 def test_missing_zones_are_a_problem(tmp_path: Path) -> None:
