@@ -34,7 +34,9 @@ def _order(job: Mapping[str, Any]) -> tuple[bool, str]:
 
 
 def _result(job: Mapping[str, Any]) -> str:
-    last = job.get("last_run")
+    if "last_run" not in job:
+        return "not known"  # a scheduler of 1.0.0, until it is restarted
+    last = job["last_run"]
     if last is None:
         # Only a stored job has the key: without a decision, nothing of it is stored.
         decision = job.get("last_decision", {"text": "has not run"})

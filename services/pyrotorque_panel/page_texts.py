@@ -143,6 +143,8 @@ def job_runs(job: Mapping[str, Any]) -> str:
         parts.append(f"next {coming(float(job['next_fire']))}")
     if job.get("on"):
         parts.append(f"on {', '.join(job['on'])}")
+    if "last_run" not in job:
+        parts.insert(0, "last run not known")  # a scheduler of 1.0.0, until it is restarted
     return "; ".join(parts) or "has not run yet"
 
 

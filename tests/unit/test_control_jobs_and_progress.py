@@ -22,6 +22,7 @@ from pyrotorque_control.load_progress import Progress, follow, progress_line
 from pyrotorque_control.overview import Overview, ServiceView
 from pyrotorque_control.stored_jobs import stored_jobs
 from pyrotorque_control.terminal import console
+from pyrotorque_panel.page_texts import job_runs
 from pyrotorque_scheduler.state import MIGRATIONS, DecisionHistory, DecisionRecord, EndedRun, JobStates, LastRuns
 from pyrotorque_watcher.progress import SHOWN_FROM, LoadProgress
 
@@ -53,6 +54,13 @@ def test_what_a_notification_runs_on_is_one_word() -> None:
 
 def test_a_job_that_has_not_run_or_is_paused() -> None:
     assert rows({"job": "new", "last_run": None, "paused": True}) == [("new", "has not run", "", "paused")]
+
+
+def test_the_runs_of_a_scheduler_of_1_0_0_are_not_known() -> None:
+    earlier = {"job": "a", "kind": "custom", "paused": False, "next_fire": NOW + 15, "last": None}
+    assert rows(earlier) == [("a", "not known", "", "in 15 s")]
+    assert job_runs(earlier).startswith("last run not known; next ")
+    assert job_runs({"job": "a", "last_run": None}) == "has not run yet"
 
 
 def test_a_long_reason_is_cut() -> None:
