@@ -29,6 +29,8 @@ class FileLedger:
         """Those whose watch.ini had settings when it was read last."""
         self.inboxes: frozenset[bytes] = frozenset()
         """The roots of metafiles of the fleet: what is loaded from them is held."""
+        self.left_out: frozenset[bytes] = frozenset()
+        """The roots whose filesystem does not answer: nothing is done about their files."""
         self._urgent: deque[int] = deque(maxlen=_URGENT_MAX)
         """The turns of the newest files of a burst: others that are older may be recorded after them."""
 
@@ -45,6 +47,11 @@ class FileLedger:
         before = self._turn
         yield
         self._urgent.extend(range(before + 1, self._turn + 1))
+
+    @property
+    def _answers(self) -> str:
+        """A condition for rows whose root is not left out."""
+        return "".join(f" AND root != x'{root.hex()}'" for root in sorted(self.left_out))
 
     # -- roots
 
@@ -105,7 +112,8 @@ class FileLedger:
     def same_file(self, job: str, found: FoundFile) -> KnownFile | None:
         """The same file under another path, by its inode or its name; preferably one that is gone from there. The
         device number is no evidence: it changes with each mount."""
-        same = f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE mtime_ns = ? AND size = ? AND job = ? AND path != ?"
+        of_file = f"mtime_ns = ? AND size = ? AND job = ? AND path != ?{self._answers}"
+        same = f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE {of_file}"
         of = (found.mtime_ns, found.size, job, found.path)
         rows = self._db.execute(
             f"{same} AND inode = ? UNION {same} AND substr(path, length(folder) + 2) = ? ORDER BY 9 DESC LIMIT 1",
@@ -118,7 +126,7 @@ class FileLedger:
         """Files under other paths that were loaded as the same metafile, with the same size and modification time."""
         query = (
             f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE info_hash = ? AND size = ? AND mtime_ns = ?"
-            " AND job = ? AND path != ? AND state IN ('visible', 'loaded', 'duplicate')"
+            f" AND job = ? AND path != ? AND state IN ('visible', 'loaded', 'duplicate'){self._answers}"
         )
         rows = self._db.execute(query, (info_hash, *row.file.version, row.job, row.path))
         return [KnownFile(*found) for found in rows]

@@ -49,7 +49,8 @@ class Ledger(FileLedger):
 
     def rows(self, state: State, now: float, limit: int) -> list[Row]:
         """The first rows in this state that are due, in the order they were seen."""
-        query = f"SELECT {ROW_COLUMNS} FROM metafiles WHERE state = ? AND next_try <= ? ORDER BY turn LIMIT ?"
+        due = f"state = ? AND next_try <= ?{self._answers}"
+        query = f"SELECT {ROW_COLUMNS} FROM metafiles WHERE {due} ORDER BY turn LIMIT ?"
         return [row_of(row) for row in self._db.execute(query, (state, now, limit))]
 
     def rows_to_load(self, now: float, limit: int) -> list[Row]:
@@ -61,7 +62,9 @@ class Ledger(FileLedger):
         return urgent + [row for row in self._rows_in_turn(now, limit - len(urgent)) if row.turn not in turns]
 
     def _urgent_rows(self, now: float, limit: int) -> list[Row]:
-        query = f"SELECT {ROW_COLUMNS} FROM metafiles WHERE turn = ? AND state = 'seen' AND next_try <= ?"
+        query = (
+            f"SELECT {ROW_COLUMNS} FROM metafiles WHERE turn = ? AND state = 'seen' AND next_try <= ?{self._answers}"
+        )
         turns = [self._urgent.pop() for _ in range(min(limit, len(self._urgent)))]
         found = [self._db.execute(query, (turn, now)).fetchone() for turn in turns]
         return [row_of(row) for row in found if row is not None]
@@ -70,7 +73,10 @@ class Ledger(FileLedger):
         first = self.rows("seen", now, limit + 1)
         if len(first) <= limit:
             return first
-        query = f"SELECT {ROW_COLUMNS} FROM metafiles WHERE state = 'seen' AND next_try <= ? ORDER BY turn DESC LIMIT ?"
+        query = (
+            f"SELECT {ROW_COLUMNS} FROM metafiles WHERE state = 'seen' AND next_try <= ?{self._answers}"
+            " ORDER BY turn DESC LIMIT ?"
+        )
         oldest = first[: limit - limit // 2]
         newest = [row_of(row) for row in self._db.execute(query, (now, limit // 2))]
         pairs = zip_longest((row for row in newest if row.turn > oldest[-1].turn), oldest)
@@ -78,7 +84,8 @@ class Ledger(FileLedger):
 
     def next_try(self, state: State) -> float | None:
         """When the first of the rows in this state is due."""
-        (first,) = self._db.execute("SELECT min(next_try) FROM metafiles WHERE state = ?", (state,)).fetchone()
+        query = f"SELECT min(next_try) FROM metafiles WHERE state = ?{self._answers}"
+        (first,) = self._db.execute(query, (state,)).fetchone()
         return None if first is None else float(first)
 
     def record_loads(self, rows: Iterable[Row], now: float) -> list[Row]:
@@ -154,7 +161,7 @@ class Ledger(FileLedger):
         """Metafiles that are there and failed because of a command, a template or a watch.ini."""
         rows = self._db.execute(
             "SELECT turn, path, root, reason, changed FROM metafiles WHERE state = 'failed'"
-            " AND kind IN ('template', 'rpc') AND gone = 0 AND job = ?",
+            f" AND kind IN ('template', 'rpc') AND gone = 0 AND job = ?{self._answers}",
             (job,),
         )
         return [FailedFile(*row) for row in rows]
@@ -230,7 +237,7 @@ class Ledger(FileLedger):
             # Version 1.0.0 recorded that it disposes of all that failed.
             "SELECT iif(todo = 'failed' AND kind != 'invalid', 'failed_kept', todo),"
             f" {ROW_COLUMNS} FROM metafiles WHERE todo != '' AND state IN"
-            " ('visible', 'loaded', 'duplicate', 'failed', 'placed') ORDER BY turn LIMIT ?"
+            f" ('visible', 'loaded', 'duplicate', 'failed', 'placed'){self._answers} ORDER BY turn LIMIT ?"
         )
         return [(todo, row_of(row)) for todo, *row in self._db.execute(query, (limit,))]
 

@@ -8,7 +8,9 @@ from typing import Final
 
 from pyrotorque.epochs import take_seen_before
 from pyrotorque.fleet_inbox import root_bytes
+from pyrotorque.hanging_roots import answering_settings
 from pyrotorque.layout import Layout
+from pyrotorque.linux.hanging_folders import HangingFolders
 from pyrotorque.requests import Answer, Request
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.service.clock_step import ClockStepDetector
@@ -35,6 +37,7 @@ from pyrotorque_watcher.progress import LoadProgress
 from pyrotorque_watcher.requests import answer
 from pyrotorque_watcher.rows import MIGRATIONS
 from pyrotorque_watcher.scan.files import is_metafile
+from pyrotorque_watcher.scan.left_out_roots import LeftOutRoots
 from pyrotorque_watcher.scan.roots import baseline_ns, group_started, interval_of
 from pyrotorque_watcher.scan.scanner import TreeScanner
 from pyrotorque_watcher.stages import RTorrentStages
@@ -91,6 +94,7 @@ class Watcher:
         self._totals_report = TotalsReport("watcher", self.totals, self.bus)
         self._progress = LoadProgress()
         self._jobs: dict[str, LoadJob] = {}
+        self._left_out = LeftOutRoots(HangingFolders(self.bus.wake))
         self.unseen_due = 0.0
 
     # -- configuration
@@ -104,17 +108,22 @@ class Watcher:
         self._jobs = {
             job.name: LoadJob(job, JobRecipes(job, settings, layout, self.ledger.configured_folders)) for job in active
         }
+        watched = self._left_out.find(active)
+        self.ledger.left_out = self._left_out.paths
         self._connect(settings, layout)
         since_ns = baseline_ns(self.ledger, self.group_started, layout.config_dir / "torque.ini")
-        for key, text in failing_settings(settings):
+        for key, text in failing_settings(answering_settings(settings, self._left_out.hanging)):
             log.warning("%s: %s", key, text)
         self.ledger.inboxes = frozenset(root_bytes(layout.state_dir, job.name) for job in active)
-        roots = WatchRoots([root for job in active for root in roots_of(job)])
-        if len(roots.roots) > 1:
+        roots = WatchRoots([root for job in watched for root in roots_of(job)])
+        if len(roots.roots) > 1 and not self.ledger.left_out:  # it looks at the folders of all files
             with self.store.transaction():
                 self.ledger.hand_over(roots.owner)
-        for job in active:
-            scanner = TreeScanner(job, self.ledger, self.metrics, interval=interval_of(job), all_roots=roots)
+        for job in watched:
+            left_out = self._left_out.of(job.name)
+            scanner = TreeScanner(
+                job, self.ledger, self.metrics, interval=interval_of(job), all_roots=roots, left_out=left_out
+            )
             self.scanners.append(scanner)
             scanner.open(since_ns)
         for each in self._jobs.values():
@@ -152,7 +161,7 @@ class Watcher:
             self.stages.close()
 
     def _reload(self) -> None:
-        if self.reloader.poll(self.life) is None:
+        if self.reloader.poll(self.life) is None and not self._left_out.is_outdated:
             return
         with self.life.step("applying the configuration", time.monotonic() + _APPLYING):
             if self.stages:

@@ -14,6 +14,7 @@ from typing import Final, get_args
 
 from pyrotorque.customfields import ConfigFields
 from pyrotorque.errors import ConditionError, PyrotorqueError
+from pyrotorque.hanging_roots import answering_job, answering_settings, folders_of, hanging_folders
 from pyrotorque.item_stats import parse_labels, parse_stats
 from pyrotorque.job_order import order_problems, order_warnings
 from pyrotorque.listen_address import address_error
@@ -33,6 +34,7 @@ from pyrotorque.settings.schema import (
 from pyrotorque.settings.templates import template_texts
 from pyrotorque.suggestions import suggestion
 from pyrotorque.template_files import FILE, read_template
+from pyrotorque.text import printable
 from pyrotorque.watch_checks import failing_settings, one_client_reason
 
 # An empty prefix would make `up`, a metric of Prometheus itself.
@@ -45,7 +47,8 @@ KeyedErrors = Iterator[tuple[str, str]]
 
 def failing(loaded: LoadedSettings) -> list[Problem]:
     """Settings that can only fail later. `check` reports them as errors; a group starts with them, and warns."""
-    problems = [loaded.problem(key, text) for key, text in failing_settings(loaded.settings)]
+    settings = answering_settings(loaded.settings, hanging_folders(loaded.settings))
+    problems = [loaded.problem(key, text) for key, text in failing_settings(settings)]
     for name, text in order_problems(loaded.settings.jobs):
         problems.append(loaded.problem(f"job.{name}.after", text))
     for job in loaded.settings.jobs:
@@ -74,7 +77,11 @@ def check(loaded: LoadedSettings, *, strict: bool = False) -> tuple[list[Problem
     for problem, is_error in _constructor_errors(loaded, problems, strict=strict):
         (problems if is_error else warnings).append(problem)
     warnings.extend(loaded.problem(f"job.{name}.after", text) for name, text in order_warnings(loaded.settings.jobs))
-    warnings.extend(_missing_roots(loaded))
+    hanging = hanging_folders(loaded.settings)
+    for job in loaded.settings.active_jobs(WatchSettings):
+        for root in answering_job(job, hanging).path:
+            problems.extend(loaded.problem(f"job.{job.name}.{key}", text) for key, text in _root_errors(root))
+    warnings.extend(_missing_roots(loaded, hanging))
     warnings.extend(loaded.problem(f"job.{name}.place", text) for name, text in _placement_warnings(loaded.settings))
     warnings.extend(_config_py_warnings(config_fields))
     config_fields.close()
@@ -197,8 +204,6 @@ def _watch_errors(job: WatchSettings, templates: Path) -> KeyedErrors:
 
     if job.active and not job.path:
         yield "path", "is empty: set the folder to watch"
-    for root in job.path if job.active else ():
-        yield from _root_errors(root)
     for name, text in job.commands:
         yield from _parse_errors(f"cmd.{name}", partial(compile_command, name, templates=templates), text)
     for key, disposal in (("loaded_path", job.on_loaded), ("failed_path", job.on_failed)):
@@ -216,10 +221,13 @@ def _root_errors(root: Path) -> KeyedErrors:
         yield "path", f"{root} cannot be read by this user: grant read and search permission"
 
 
-def _missing_roots(loaded: LoadedSettings) -> Iterator[Problem]:
+def _missing_roots(loaded: LoadedSettings, hanging: frozenset[bytes]) -> Iterator[Problem]:
     """A missing root is only a warning: disks and network mounts may appear after the group has started."""
-    for job in loaded.settings.jobs:
-        for root in job.path if isinstance(job, WatchSettings) and job.active else ():
+    for job in loaded.settings.active_jobs(WatchSettings):
+        for folder in hanging.intersection(folders_of(job)):
+            text = f"{printable(folder)} does not answer: the watcher loads nothing that needs it until it does"
+            yield loaded.problem(f"job.{job.name}.path", text)
+        for root in answering_job(job, hanging).path:
             if why := _why_missing(root):
                 text = f"{root} is missing ({why}): the watcher waits for it; mount it, create it, or correct the path"
                 yield loaded.problem(f"job.{job.name}.path", text)

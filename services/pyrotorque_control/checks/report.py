@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import RTorrentError, UserError
 from pyrotorque.foreign_code import writable_by_all
+from pyrotorque.hanging_roots import answering_settings, hanging_folders
 from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.jobs.left_moves import left_moves
 from pyrotorque.rtorrent import RTorrent
@@ -88,6 +90,9 @@ def check_group(group: Group, paths: Sequence[Path] = ()) -> CheckReport:
         problems = (*error.problems, *(each for each in conf.problems if each not in error.problems))
         return CheckReport(config_dir=str(group.config_dir), good=False, problems=tuple(map(str, problems)))
     now = time.time()
+    # The configuration has a warning for each that hangs.
+    settings = answering_settings(found.settings, hanging_folders(found.settings))
+    found = replace(found, settings=settings)
     rtorrent = check_rtorrent(found.settings, group)
     failing = (*rtorrent.unknown, *_watch_problems(found, rtorrent))
     return CheckReport(

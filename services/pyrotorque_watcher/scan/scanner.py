@@ -3,6 +3,7 @@
 import logging
 import os
 import stat
+from collections.abc import Sequence
 from typing import Final
 
 from pyrotorque.settings.schema import WatchSettings
@@ -43,10 +44,13 @@ class TreeScanner:
         *,
         interval: float,
         all_roots: WatchRoots | None = None,
+        left_out: Sequence[bytes] = (),
     ) -> None:
+        """`settings` are without the roots in `left_out`, whose filesystem does not answer."""
         self.settings = settings
         self._all_roots = all_roots or WatchRoots(roots_of(settings))
         self.name = settings.name
+        self._left_out = left_out
         self._ledger = ledger
         self._metrics = metrics
         self._inotify = InotifyTree(is_watched)
@@ -103,7 +107,7 @@ class TreeScanner:
 
     @property
     def missing(self) -> list[bytes]:
-        return [root.path for root in self.roots.values() if not root.there]
+        return [*self._left_out, *(root.path for root in self.roots.values() if not root.there)]
 
     @property
     def walking(self) -> bool:

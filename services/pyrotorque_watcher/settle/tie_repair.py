@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pyrotorque.linux.filesystems import is_within
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import WatchSettings
 from pyrotorque.text import counted
@@ -52,13 +53,21 @@ class TieRepair:
 
     def _repair(self, info_hash: str, tie: bytes) -> TieChange | None:
         """The change for the item that is tied to `tie`; None if it needs none."""
-        if self.files.exists(tie):
+        if self._hangs(tie) or self.files.exists(tie):
             return None
         for tied in self.ledger.tied_rows(info_hash):
             job = self.jobs.get(tied.row.job)
             if job is not None and not self._exists(tie, job.settings):
                 return self._change(tied, job.settings, tie)
         return None
+
+    def _hangs(self, tie: bytes) -> bool:
+        """Whether it is in a root that is left out: whatever looks there waits."""
+        left_out = self.ledger.left_out
+        if not left_out:
+            return False
+        ours = {tie, *(unmapped(tie, job.settings.path_map) or tie for job in self.jobs.values())}
+        return any(is_within(path, root) for path in ours for root in left_out)
 
     def _exists(self, tie: bytes, settings: WatchSettings) -> bool:
         """Whether rTorrent sees a file at `tie`, or must be assumed to."""
