@@ -181,7 +181,10 @@ class OfferSender:
             return None  # the servers lost the claim of the group that has it
         new = offer(mine, known)
         if isinstance(new, KnownClaim):
-            return SettledOffer(turn=turn, token=token, state="duplicate", reason=_known_text(new.claim))
+            # Until a group has the item, that offer may be withdrawn or lost, and this file may be the only copy.
+            if new.claim.state != "done":
+                return None
+            return SettledOffer(turn=turn, token=token, state="duplicate", reason=f"{new.claim.owner} has it")
         if self.swaps.is_full:
             return None
         if not is_stored:
@@ -235,12 +238,6 @@ def _outcome(turn: int, token: str, claim: Claim) -> SettledOffer | None:
             return SettledOffer(turn=turn, token=token, state="failed", reason=reason)
         case _:
             return None
-
-
-def _known_text(claim: Claim) -> str:
-    if claim.state in ("granted", "done"):
-        return f"{claim.owner} has it"
-    return f"{claim.sender} offered it"
 
 
 __all__ = ["OfferSender", "StateError"]

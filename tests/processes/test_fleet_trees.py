@@ -109,3 +109,22 @@ def _until(lines: "queue.Queue[dict[str, Any]]", info_hash: str, kind: str) -> l
         if event.get("info_hash") == info_hash:
             _seen.append(event["type"])
     return list(_seen) if kind in _seen else []
+
+
+def test_the_same_metafile_in_two_trees_is_not_deleted_before_a_group_has_it(
+    make_fleet: FleetMaker, folder: Path
+) -> None:
+    with NatsServer(folder / "nats") as server:
+        lines = ("job.treewatch.on_loaded = delete", "fleet.accepts = size<1")
+        one, two = sites = make_fleet(server.url, *lines, names=("one", "two"))
+        wanted = one.drop("both")
+        eventually(lambda: two.claims().get(wanted, {}).get("state") == "offered", 60, why="the first one is offered")
+        two.drop("both")
+        eventually(lambda: two.states() == {"both": "offered"}, 60, why="the second one waits")
+        (one.tree / "both.torrent").unlink()
+        settings = two.group.config_dir / "torque.ini"
+        settings.write_text(settings.read_text().replace("fleet.accepts = size<1", ""))
+        assert (two.tree / "both.torrent").exists(), "no group has it"
+        assert two.group.command("--restart").returncode == 0
+        eventually(lambda: placed(sites, {wanted}), 120, why="it is in one group")
+        eventually(lambda: not (two.tree / "both.torrent").exists(), 60, why="it is disposed of then")

@@ -114,6 +114,53 @@ def test_an_offer_waits_while_the_claim_of_the_group_that_has_it_is_lost(store: 
     assert (watcher.offers, len(table.offers())) == ([], 1)
 
 
+class OfferLink(HolderLink):
+    """No group has the item; claims are accepted."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.written: list[bytes] = []
+
+    def swap(self, info_hash: str, value: bytes, revision: int) -> "Future[int]":
+        self.written.append(value)
+        found: Future[int] = Future()
+        found.set_result(revision + 1)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("state", "settled", "is_offered"),
+    [
+        ("offered", [], False),
+        ("assigned", [], False),
+        ("granted", [], False),
+        ("done", ["duplicate"], False),
+        ("withdrawn", [], True),
+        ("failed", [], True),
+    ],
+)
+def test_a_file_that_another_group_offered_waits_until_a_group_has_its_item(
+    store: Store, state: Any, settled: list[str], is_offered: bool
+) -> None:
+    """A duplicate is disposed of: with `on_loaded = delete` that was the only copy when the other one was removed."""
+    table, watcher, link = ClaimTable(store), SettledBy(), OfferLink()
+    mine = a_claim(sender="one", offer=f"{TURN}-{TOKEN}")
+    table.add_offer(TURN, TOKEN, b"/x.torrent", mine, encode_claim(mine))
+    table.mark_stored(TURN)
+    owner = "three" if state in ("assigned", "granted", "done") else ""
+    other = a_claim(sender="two", offer="1-other", state=state, owner=owner, generation=1)
+    table.apply([(3, other, encode_claim(other))])
+    swaps = ClaimSwaps(table, cast(ClaimLink, link), lambda: None)
+    sender = OfferSender(
+        "one", table, swaps, cast(Inbox, OneFile()), cast(LocalWatcher, watcher), lambda: 2, lambda: None
+    )
+    for now in range(1, 4):
+        sender.step(float(now))
+        swaps.finish(float(now))
+    assert [each.state for each in watcher.offers] == settled
+    assert [decode_claim(HASH, value).sender for value in link.written] == ["one"] * is_offered
+
+
 @pytest.mark.parametrize("name", ["", "Two", "two\n", "\x1b[31mtwo", "t" * 64, "\u202etwo", "../two", "two three"])
 @pytest.mark.parametrize("what", ["items", "siblings"])
 def test_an_answer_with_a_name_that_no_group_has_changes_no_offer(store: Store, name: str, what: str) -> None:
