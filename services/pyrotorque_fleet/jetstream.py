@@ -1,7 +1,8 @@
 """Calls of JetStream with conditions, whose failures are two: it was not written, or nothing is known about it."""
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from nats.js import JetStreamContext
 
 from pyrotorque_fleet.claims import CHUNK, chunks_of
 from pyrotorque_fleet.exchange import BucketState, Conflict, LinkError, StoredClaim, StoredEvent
+from pyrotorque_fleet.refused_writes import RefusedWrites
 from pyrotorque_fleet.streams import FleetStreams
 
 TIMEOUT: Final = 5.0
@@ -29,6 +31,7 @@ class JetStreamCalls:
         self.failing_since: float | None = None
         """Since when (CLOCK_MONOTONIC) no call succeeded, and `reason` why."""
         self.reason = ""
+        self.refused_writes = RefusedWrites()
         self._streams = streams
 
     def connected(self, js: JetStreamContext) -> None:
@@ -39,11 +42,13 @@ class JetStreamCalls:
 
     async def put_facts(self, value: bytes) -> None:
         """Write the value of this group."""
-        await self.call(lambda js: js.publish(self._streams.group_subject(), value, timeout=TIMEOUT))
+        with self._writing("heartbeats"):
+            await self.call(lambda js: js.publish(self._streams.group_subject(), value, timeout=TIMEOUT))
 
     async def append(self, source: str, body: bytes, last: int) -> int:
         """Append an event after the one with the sequence `last`."""
-        return await self._publish(self._streams.event_subject(source), body, last)
+        with self._writing("events"):
+            return await self._publish(self._streams.event_subject(source), body, last)
 
     async def newest_event(self, source: str) -> StoredEvent | None:
         """The newest stored event of a service of this group."""
@@ -51,7 +56,8 @@ class JetStreamCalls:
 
     async def swap(self, info_hash: str, value: bytes, revision: int) -> int:
         """Write a claim, if its present revision is this one (0: there is none); the new revision."""
-        return await self._publish(self._streams.claim_subject(info_hash), value, revision)
+        with self._writing("claims"):
+            return await self._publish(self._streams.claim_subject(info_hash), value, revision)
 
     async def read_claim(self, info_hash: str) -> StoredClaim | None:
         """As the leader has it, which may be an old value: a read proves nothing."""
@@ -85,7 +91,8 @@ class JetStreamCalls:
         for number in range(chunks_of(len(content))):
             subject = self._streams.chunk_subject(info_hash, sha256, number)
             chunk = content[number * CHUNK : (number + 1) * CHUNK]
-            await self.call(partial(_publish, subject, chunk))
+            with self._writing("metafiles"):
+                await self.call(partial(_publish, subject, chunk))
 
     async def fetch(self, info_hash: str, sha256: str, length: int) -> bytes | None:
         """The content of a metafile, not checked; None if a chunk of it is not stored (any more)."""
@@ -111,6 +118,15 @@ class JetStreamCalls:
             await self.call(lambda js: js.stream_info(stream))
             return None
         return StoredEvent(found.seq or 0, found.data or b"")
+
+    @contextmanager
+    def _writing(self, kind: str) -> Generator[None]:
+        try:
+            yield
+        except LinkError as error:
+            if isinstance(error.__cause__, nats.js.errors.APIError):
+                self.refused_writes.refused(kind, str(error))
+            raise
 
     async def call(self, make: Made) -> Any:
         """Raises NotFoundError, Conflict if it was not written, else LinkError."""

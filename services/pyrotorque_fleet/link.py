@@ -38,6 +38,7 @@ from pyrotorque_fleet.exchange import (
     Update,
 )
 from pyrotorque_fleet.jetstream import TIMEOUT, JetStreamCalls, error_text
+from pyrotorque_fleet.refused_writes import RefusedWrites
 from pyrotorque_fleet.streams import FleetStreams
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,10 @@ class Link:
         self._lost = asyncio.Event()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._thread_main, name="link", daemon=True)
+
+    @property
+    def refused_writes(self) -> RefusedWrites:
+        return self._calls.refused_writes
 
     # -- called by the service's loop
 

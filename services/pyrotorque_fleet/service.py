@@ -177,6 +177,7 @@ class Fleet:
         if now - link.alive > _STUCK_AFTER:
             raise LinkStuck(f"the connection to NATS gave no sign of life for {now - link.alive:.0f} s")
         self._nats.report(now)
+        link.refused_writes.report(now)
 
     # -- events of this group
 
@@ -249,6 +250,7 @@ class Fleet:
         counts = self._claims.open_counts()
         return fleet_view(self.groups.own, self.groups.membership, self._nats, counts, now) | {
             "configured": self._link is not None,
+            "refused": self._refused(now),
             "waiting": self._forwarder.waiting if self._forwarder else 0,
             "claims": self._claims.counts(),
         }
@@ -258,7 +260,12 @@ class Fleet:
             return "idle: no fleet is configured"
         if not self._nats.server:
             return f"the fleet is unavailable: {self._nats.reason or 'connecting'}"
-        return f"connected to {printable(self._nats.server)}, {counted(self.groups.count(now).total(), 'group')}"
+        connected = f"connected to {printable(self._nats.server)}, {counted(self.groups.count(now).total(), 'group')}"
+        return "; ".join((connected, *self._refused(now)))
+
+    def _refused(self, now: float) -> list[str]:
+        """What the servers do not store, a sentence each."""
+        return [] if self._link is None else list(self._link.refused_writes.lasting(now).values())
 
     # -- metrics
 

@@ -1,5 +1,6 @@
 """Which metafiles of a tree go to the fleet, by its job or a `watch.ini`; and the events of all groups as they come."""
 
+import asyncio
 import json
 import queue
 import subprocess
@@ -128,3 +129,38 @@ def test_the_same_metafile_in_two_trees_is_not_deleted_before_a_group_has_it(
         assert two.group.command("--restart").returncode == 0
         eventually(lambda: placed(sites, {wanted}), 120, why="it is in one group")
         eventually(lambda: not (two.tree / "both.torrent").exists(), 60, why="it is disposed of then")
+
+
+@pytest.mark.parametrize("stream", ["KV_pyrotorque_claims", "PYROTORQUE_METAFILES"])
+def test_a_full_stream_is_named_and_what_waited_is_placed_when_there_is_room(
+    make_fleet: FleetMaker, folder: Path, stream: str
+) -> None:
+    with NatsServer(folder / "nats") as server:
+        (site,) = make_fleet(server.url, names=("one",))
+        room = asyncio.run(limit_stream(server, stream, 1))
+        wanted = site.drop("waits")
+        text = "the servers refuse to store"
+        eventually(lambda: text in site.group.command("fleet").stderr, 60, why="it is named")
+        shown = site.group.command("fleet")
+        assert (shown.returncode, "metafiles wait in their trees" in shown.stderr) == (0, True), shown.stderr
+        assert text in site.group.log("torque")
+        assert text in site.group.command("status").stdout
+        assert site.states() == {"waits": "offered"}
+        asyncio.run(limit_stream(server, stream, room))
+        eventually(lambda: placed([site], {wanted}), 90, why="there is room")
+        eventually(lambda: "again, after" in site.group.log("torque"), 90, why="its end is reported")
+        assert text not in site.group.command("fleet").stderr
+
+
+async def limit_stream(server: NatsServer, name: str, size: int) -> int:
+    """Set how many bytes a stream may have; how many it had before."""
+    client = await server.connect()
+    try:
+        js = client.jetstream(timeout=10)
+        config = (await js.stream_info(name)).config
+        before = config.max_bytes or -1
+        config.max_bytes = size
+        await js.update_stream(config)
+        return before
+    finally:
+        await client.close()

@@ -56,6 +56,8 @@ def command(context: click.Context, as_json: bool) -> int:
             click.echo(terminal.json_line(each))
     else:
         _show_groups(data["groups"])
+    for text in data.get("refused", ()):
+        terminal.print_error(printable(text))
     if data["connected"]:
         return EX_OK
     terminal.print_error(f"the fleet is unavailable: {printable(data['reason'] or 'connecting')}")

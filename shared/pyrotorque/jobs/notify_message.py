@@ -83,6 +83,7 @@ PROBLEM_TITLES: Final[dict[str, str]] = {
     "group repaired": "The group was repaired",
     "configuration wrong": "The configuration has errors",
     "state damaged": "A database is damaged",
+    "fleet refused": "The servers of the fleet refuse to store something",
     "fleet rebuilt": "The claims of the fleet were lost at the servers",
     "fleet conflict": "An item is in two groups of the fleet",
     "port unavailable": "A port cannot be opened",
@@ -94,6 +95,7 @@ PROBLEM_ENDS: Final[dict[str, str]] = {
     "root missing": "A watched folder is there again",
     "configuration wrong": "The configuration is valid again",
     "port unavailable": "A port is open again",
+    "fleet refused": "The servers of the fleet store it again",
 }
 _URGENT_PROBLEMS: Final = ("state damaged",)
 _WATCH_INI: Final = re.compile(r"(|/.*?)/watch\.ini[: ]")
