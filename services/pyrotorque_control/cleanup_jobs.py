@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
+import click
+
 from pyrotorque.config_py import config_py_copy
 from pyrotorque.errors import PyrotorqueError, SettingsError, UserError
 from pyrotorque.foreign_code import refuse_foreign_config_py
@@ -41,6 +43,8 @@ def cleanup_jobs(group: Group, name: str | None, *, required: bool = True) -> li
         traits_by_alias=settings.traits_by_alias,
     )
     set_context(context)
+    if command := click.get_current_context(silent=True):
+        command.call_on_close(context.close)
     return [_constructed(job, settings) for job in chosen]
 
 

@@ -60,6 +60,11 @@ class JobContext:
                 self._custom = CustomFieldWorker(path, reviewed=reviewed)
         return self._custom
 
+    def close(self) -> None:
+        """End the process of config.py, if it was started."""
+        if self._custom is not None:
+            self._custom.close()
+
     def custom_fields(self) -> "Mapping[str, Field]":
         worker = self.custom_worker()
         return worker.declared().fields if worker else {}
