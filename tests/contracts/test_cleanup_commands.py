@@ -307,11 +307,13 @@ def test_one_unknown_word_restores_nothing(scene: CleanupScene, command: Command
 
 
 def copy_quarantine(scene: CleanupScene) -> Path:
-    """As onto another disk, with `cp -a` or `rsync -a`: each file is another one."""
+    """As onto another disk, with `cp -a` or `rsync -a`: each file is another one.
+
+    The old ones stay elsewhere: a new file could have the inode of one that was removed.
+    """
     there = scene.downloads / ".pyrotorque-quarantine"
-    shutil.copytree(there, scene.downloads / "copy")
-    shutil.rmtree(there)
-    return (scene.downloads / "copy").rename(there)
+    old = there.rename(scene.folder / "old disk")
+    return Path(shutil.copytree(old, there))
 
 
 @pytest.mark.parametrize("is_killed", [False, True], ids=["at once", "after a kill"])
