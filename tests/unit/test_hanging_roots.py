@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from pyrotorque.hanging_roots import answering_job, answering_settings, hanging_folders
+from pyrotorque.linux.filesystems import parse_mounts
 from pyrotorque.linux.hanging_folders import HangingFolders
 from pyrotorque.settings.schema import RTorrentSettings, Settings
 from pyrotorque_watcher.scan.left_out_roots import LeftOutRoots
 from tests.dropping import drop
 from tests.waiting import eventually
 from tests.watching import Watching, job
+
+MOUNT = b"36 35 98:0 / /mnt rw,noatime shared:1 - %s source rw\n"
 
 
 class Filesystem:
@@ -40,6 +43,7 @@ def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Filesystem
     made = Filesystem(tmp_path / "hung", os.scandir)
     monkeypatch.setattr("pyrotorque.linux.hanging_folders.os.scandir", made.scandir)
     monkeypatch.setattr("pyrotorque.linux.hanging_folders.WITHIN", 0.05)
+    monkeypatch.setattr("pyrotorque.linux.hanging_folders.read_mounts", lambda: parse_mounts(MOUNT % b"fuse.sshfs"))
     yield made
     made.resume()
 
@@ -118,3 +122,18 @@ def test_nothing_is_done_about_files_of_a_root_that_is_left_out(hung: Filesystem
 
 def _paths(*stems: Path) -> set[bytes]:
     return {bytes(stem) + b".torrent" for stem in stems}
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_looked_at"),
+    [
+        *((kind, True) for kind in (b"fuse.mergerfs", b"fuseblk", b"autofs", b"nfs4", b"cifs", b"9p", b"virtiofs")),
+        *((kind, False) for kind in (b"ext4", b"tmpfs", b"overlay", b"btrfs", b"zfs")),
+    ],
+)
+def test_a_thread_looks_only_where_a_filesystem_can_hang(
+    hung: Filesystem, monkeypatch: pytest.MonkeyPatch, kind: bytes, is_looked_at: bool
+) -> None:
+    """A thread needs 8 MiB of address space and more: a host with small limits has no room for it."""
+    monkeypatch.setattr("pyrotorque.linux.hanging_folders.read_mounts", lambda: parse_mounts(MOUNT % kind))
+    assert HangingFolders().find([hung.path]) == ({hung.path} if is_looked_at else set())

@@ -35,6 +35,8 @@ class HangingFolders:
         """Those of `folders` that do not answer within so many seconds altogether, by default `WITHIN`; others may be
         missing."""
         wanted = frozenset(folders)
+        if not self._looks and not _may_hang():  # no thread: its memory may be scarce
+            return frozenset()
         for folder in wanted - self.waiting:
             thread = threading.Thread(target=self._look, args=(folder,), name="folder", daemon=True)
             with suppress(RuntimeError):  # a limit of threads: then it counts as answering
@@ -61,6 +63,12 @@ class HangingFolders:
                     _list_first(mount.point)
         if time.monotonic() - began > WITHIN:
             self.answered()
+
+
+def _may_hang() -> bool:
+    """Whether a filesystem is mounted that another program or another host may keep from answering."""
+    kinds = {mount.kind for mount in read_mounts()}
+    return not kinds or any(kind.startswith(("autofs", "fuse")) or not is_watchable(kind) for kind in kinds)
 
 
 def _list_first(folder: bytes) -> None:
