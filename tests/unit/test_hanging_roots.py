@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from demo.waiting import bound
 from pyrotorque.hanging_roots import answering_job, answering_settings, hanging_folders
 from pyrotorque.linux.filesystems import parse_mounts
 from pyrotorque.linux.hanging_folders import HangingFolders
@@ -42,7 +43,7 @@ def hung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Filesystem
     (tmp_path / "hung").mkdir()
     made = Filesystem(tmp_path / "hung", os.scandir)
     monkeypatch.setattr("pyrotorque.linux.hanging_folders.os.scandir", made.scandir)
-    monkeypatch.setattr("pyrotorque.linux.hanging_folders.WITHIN", 0.05)
+    monkeypatch.setattr("pyrotorque.linux.hanging_folders.WITHIN", bound(1.0))
     monkeypatch.setattr("pyrotorque.linux.hanging_folders.read_mounts", lambda: parse_mounts(MOUNT % b"fuse.sshfs"))
     yield made
     made.resume()
@@ -52,14 +53,14 @@ def test_a_folder_that_hangs_is_found_and_one_that_is_missing_answers(hung: File
     answered: list[float] = []
     looks = HangingFolders(lambda: answered.append(time.monotonic()))
     folders = [hung.path, bytes(tmp_path), bytes(tmp_path / "missing"), b"/nul\0"]
-    assert looks.find(folders, 0.2) == {hung.path}
+    assert looks.find(folders) == {hung.path}
     threads = threading.active_count()
-    assert looks.find(folders, 0.2) == {hung.path}
+    assert looks.find(folders) == {hung.path}
     assert threading.active_count() == threads, "it is not looked at twice"
     hung.resume()
     eventually(lambda: answered)
     eventually(lambda: not looks.waiting)
-    assert looks.find(folders, 20.0) == set()
+    assert looks.find(folders, bound(20.0)) == set()
 
 
 def test_what_a_job_keeps(tmp_path: Path) -> None:
@@ -125,15 +126,18 @@ def _paths(*stems: Path) -> set[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "is_looked_at"),
+    ("kind", "is_limited", "is_looked_at"),
     [
-        *((kind, True) for kind in (b"fuse.mergerfs", b"fuseblk", b"autofs", b"nfs4", b"cifs", b"9p", b"virtiofs")),
-        *((kind, False) for kind in (b"ext4", b"tmpfs", b"overlay", b"btrfs", b"zfs")),
+        *((kind, True, True) for kind in (b"fuse.mergerfs", b"fuseblk", b"autofs", b"nfs4", b"cifs", b"virtiofs")),
+        *((kind, True, False) for kind in (b"ext4", b"tmpfs", b"overlay", b"btrfs", b"zfs")),
+        (b"ext4", False, True),
     ],
 )
-def test_a_thread_looks_only_where_a_filesystem_can_hang(
-    hung: Filesystem, monkeypatch: pytest.MonkeyPatch, kind: bytes, is_looked_at: bool
+def test_where_memory_is_limited_a_thread_looks_only_if_a_filesystem_can_hang(
+    hung: Filesystem, monkeypatch: pytest.MonkeyPatch, kind: bytes, is_limited: bool, is_looked_at: bool
 ) -> None:
-    """A thread needs 8 MiB of address space and more: a host with small limits has no room for it."""
-    monkeypatch.setattr("pyrotorque.linux.hanging_folders.read_mounts", lambda: parse_mounts(MOUNT % kind))
+    """A thread needs 8 MiB of address space and more. A failing disk hangs, too, whatever its filesystem is."""
+    module = "pyrotorque.linux.hanging_folders"
+    monkeypatch.setattr(f"{module}.read_mounts", lambda: parse_mounts(MOUNT % kind))
+    monkeypatch.setattr(f"{module}._is_memory_limited", lambda: is_limited)
     assert HangingFolders().find([hung.path]) == ({hung.path} if is_looked_at else set())

@@ -4,6 +4,7 @@ Whatever looks into such a folder waits for as long as that lasts, and no signal
 """
 
 import os
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -35,7 +36,7 @@ class HangingFolders:
         """Those of `folders` that do not answer within so many seconds altogether, by default `WITHIN`; others may be
         missing."""
         wanted = frozenset(folders)
-        if not self._looks and not _may_hang():  # no thread: its memory may be scarce
+        if not self._looks and _is_memory_limited() and not _may_hang():
             return frozenset()
         for folder in wanted - self.waiting:
             thread = threading.Thread(target=self._look, args=(folder,), name="folder", daemon=True)
@@ -65,8 +66,15 @@ class HangingFolders:
             self.answered()
 
 
+def _is_memory_limited() -> bool:
+    """Whether this process has a limit of address space: the C library may abort it where a thread finds no room."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
 def _may_hang() -> bool:
-    """Whether a filesystem is mounted that another program or another host may keep from answering."""
+    """Whether a filesystem is mounted that another program or another host may keep from answering; others hang only
+    if their disk fails.
+    """
     kinds = {mount.kind for mount in read_mounts()}
     return not kinds or any(kind.startswith(("autofs", "fuse")) or not is_watchable(kind) for kind in kinds)
 
