@@ -1,7 +1,9 @@
 """Fixtures for all tests: a private or a shared rTorrent, each test with each version in turn."""
 
+import os
 import signal
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,7 +33,12 @@ hypothesis.settings.load_profile("steady")
 
 
 def pytest_configure() -> None:
-    """A shell's background job ignores Ctrl-C, and its children would inherit that: tests that press it would wait."""
+    """A shell's background job ignores Ctrl-C, and its children would inherit that: tests that press it would wait.
+
+    The tests start thousands of processes. Without cached bytecode each would compile all its modules.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
