@@ -397,3 +397,23 @@ def test_a_service_has_its_own_level(tmp_path: Path) -> None:
     assert (settings.level_of("watcher"), settings.level_of("scheduler")) == ("DEBUG", "WARNING")
     assert settings.log_format == "json"
     assert configured(tmp_path, text, Options(log_level="ERROR")).settings.level_of("watcher") == "ERROR"
+
+
+@pytest.mark.parametrize("file", ["torque.ini", "extra.ini"])
+@pytest.mark.parametrize("section", ["QUEUE", "job.queue", "panel", "TORQE", "Torque.Queue"])
+def test_settings_in_a_section_that_is_not_read_are_a_warning(tmp_path: Path, file: str, section: str) -> None:
+    texts = {"torque.ini": "[TORQUE]\njob.queue.active = True\n"}
+    texts[file] = texts.get(file, "") + f"\n[{section}]\ndownloading_max = 3\nactive = True\n"
+    (tmp_path / "extra.ini").write_text(texts.get("extra.ini", ""))
+    loaded = configured(tmp_path, texts["torque.ini"], Options(config_files=(str(tmp_path / "extra.ini"),)))
+    (warning,) = [each for each in loaded.warnings if "ignored" in each.text]
+    assert (warning.file, warning.key) == (file, "downloading_max")
+    assert warning.line == texts[file].split("\n").index("downloading_max = 3") + 1
+    assert f"[{section.lower()}]" in warning.text
+    assert "[TORQUE]" in warning.text
+
+
+def test_sections_that_are_read_and_those_of_pyrocores_tools_are_no_warning(tmp_path: Path) -> None:
+    torque = "[DEFAULT]\na = b\n[GLOBAL]\nscgi_url = scgi:///x\n[announce]\nx = http://t\n[EMPTY]\n[Torque]\n"
+    loaded = configured(tmp_path, torque, config_ini="[FORMATS]\na = b\n[XMLRPC_0_8]\nc = d\n")
+    assert loaded.warnings == ()

@@ -18,7 +18,7 @@ from pyrotorque.options import Options
 from pyrotorque.settings.group import FOLDERS, read_group, read_layout
 from pyrotorque.settings.handlers import current_key
 from pyrotorque.settings.ini import Sections, parse_ini, read_ini
-from pyrotorque.settings.merge import MergedSections, merge
+from pyrotorque.settings.merge import MergedSections, merge, unread_sections
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.serialization import hashed_json
@@ -165,7 +165,18 @@ def _read_files(home: Path, options: Options, report: Report) -> dict[Path, Sect
     own = {path: read_ini(path, report) for path in (home / "config.ini", torque) if _exists(path)}
     if not report.problems and not any("torque" in sections for sections in own.values()) and not extra:
         report.warnings.append(Problem(torque.name, 0, "", "has no section [TORQUE]: nothing is configured"))
-    return own | {path: _extra_source(path, report) for path in extra}
+    read = own | {path: _extra_source(path, report) for path in extra}
+    for path in (torque, *extra):
+        report.warnings.extend(_unread(read.get(path, {})))
+    return read
+
+
+def _unread(sections: Sections) -> Iterator[Problem]:
+    """Warnings of sections in a file for pyrotorque alone; config.ini has further ones, for pyrocore's tools."""
+    for name, entries in unread_sections(sections).items():
+        key, first = next(iter(entries.items()))
+        text = f"is ignored, as all of section [{printable(name)[:80]}]: settings of pyrotorque belong below [TORQUE]"
+        yield Problem(first.file, first.line, printable(key)[:80], text)
 
 
 def _extra_source(path: Path, report: Report) -> Sections:

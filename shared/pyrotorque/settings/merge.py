@@ -8,8 +8,20 @@ from pyrotorque.settings.handlers import kind_of
 from pyrotorque.settings.ini import DEFAULT_SECTION, Entry, Sections, interpolate
 from pyrotorque.settings.problems import Problem, Report
 
-# Sections that are read; all others (formats, themes, …) belong to the tools of pyrocore.
+# Sections that are read.
 _SECTIONS: Final = ("global", "announce", "traits_by_alias", "torque")
+# The beginnings of those that belong to the tools of pyrocore, which reads all its sections from each file.
+_OF_PYROCORE: Final = ("formats", "magnet", "stats", "swap", "xmlrpc")
+
+
+def unread_sections(sections: Sections) -> dict[str, dict[str, Entry]]:
+    """The sections with settings that no program reads; their names are in lower case."""
+    known = (*_SECTIONS, DEFAULT_SECTION)
+    return {
+        name: entries
+        for name, entries in sections.items()
+        if entries and name not in known and not name.startswith(_OF_PYROCORE)
+    }
 
 
 @dataclass(slots=True)
