@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyrotorque.errors import LayoutError
 from pyrotorque.linux.foreign_links import foreign_link
+from pyrotorque.socket_paths import shorter_run_dir, too_long
 from pyrotorque.text import printable
 
 SERVICES = ("scheduler", "watcher", "exporter", "guardian")
@@ -17,9 +18,6 @@ OPTIONAL_SERVICES = ("panel", "fleet")
 """Further services that a group has when its settings ask for them (`Settings.optional_services`)."""
 
 ALL_SERVICES = (*SERVICES, *OPTIONAL_SERVICES)
-
-# The kernel's sun_path has 108 bytes, one of them for the closing NUL (unix(7)).
-_SOCKET_PATH_MAX = 107
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +103,8 @@ class Layout:
         Raises LayoutError when a folder cannot be created, belongs to another user, or a socket path is too long, and
         when root would write a log through a link of another user.
         """
-        # supervisord binds a temporary name first: the socket's, a dot and its pid.
-        longest = f"{self.supervisor_socket}.4194304"
-        if len(os.fsencode(longest)) > _SOCKET_PATH_MAX:
-            size = len(os.fsencode(longest))
-            raise LayoutError(
-                f"the socket path {printable(longest)} has {size} bytes, the kernel allows {_SOCKET_PATH_MAX}",
-                hint="set run_dir in [TORQUE] to a shorter private folder, for example /run/user/1000/pyrotorque",
-            )
+        if reason := too_long(self.run_dir):
+            raise LayoutError(reason, hint=shorter_run_dir(self.config_dir))
         for folder in (self.run_dir, self.state_dir):
             _make_private(folder)
         for path in (self.log_dir, *self.log_files):

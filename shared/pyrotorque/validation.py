@@ -32,6 +32,7 @@ from pyrotorque.settings.schema import (
     WatchSettings,
 )
 from pyrotorque.settings.templates import template_texts
+from pyrotorque.socket_paths import shorter_run_dir, too_long
 from pyrotorque.suggestions import suggestion
 from pyrotorque.template_files import FILE, read_template
 from pyrotorque.text import printable
@@ -67,6 +68,8 @@ def check(loaded: LoadedSettings, *, strict: bool = False) -> tuple[list[Problem
     config_fields = ConfigFields(loaded.layout.config_dir / "config.py", {})
     for key, text in _group_errors(loaded):
         problems.append(loaded.problem(key, text))
+    if strict and (reason := too_long(loaded.layout.run_dir)):  # a start finds it when it creates the folder
+        problems.append(loaded.problem("run_dir", f"{reason}: {shorter_run_dir(loaded.layout.config_dir)}"))
     for job in loaded.settings.jobs:
         found = [loaded.problem(f"job.{job.name}.{key}", text) for key, text in _job_errors(job, loaded, config_fields)]
         (problems if job.active else warnings).extend(found)
@@ -129,7 +132,6 @@ def _group_errors(loaded: LoadedSettings) -> KeyedErrors:
     from pyrotorque.rtorrent import parse_url
 
     yield from _fleet_errors(loaded.settings.fleet)
-
     if loaded.settings.rtorrent.url is not None:
         yield from _parse_errors("scgi_url", parse_url, loaded.settings.rtorrent.url)
 

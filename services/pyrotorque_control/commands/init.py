@@ -84,9 +84,10 @@ def command(group: Group, refresh_include: bool) -> int:
     layout = group.layout
     config.require_usable(layout)
     group.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    layout.prepare()
     address = _detect_address(group.config_dir)
+    # Before the other folders: what they need may have to be set in this file.
     _write(group.config_dir / "torque.ini", lambda: minimal(address, panel_of_another(group.config_dir)))
+    layout.prepare()
     _write(group.config_dir / "torque.ini.default", packaged_text)
     _write(include_file(group.config_dir), lambda: include_text(group.config_dir))
     _write(config.stub_file(layout), lambda: config.stub(layout))
