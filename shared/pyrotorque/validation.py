@@ -18,6 +18,7 @@ from pyrotorque.hanging_roots import answering_job, answering_settings, folders_
 from pyrotorque.item_stats import parse_labels, parse_stats
 from pyrotorque.job_order import order_problems, order_warnings
 from pyrotorque.listen_address import address_error
+from pyrotorque.listening_ports import clashing_ports
 from pyrotorque.placement_rules import parse_accepts, parse_prefer
 from pyrotorque.settings import LoadedSettings, Problem
 from pyrotorque.settings.fleet import read_credentials
@@ -50,6 +51,7 @@ def failing(loaded: LoadedSettings) -> list[Problem]:
     """Settings that can only fail later. `check` reports them as errors; a group starts with them, and warns."""
     settings = answering_settings(loaded.settings, hanging_folders(loaded.settings))
     problems = [loaded.problem(key, text) for key, text in failing_settings(settings)]
+    problems.extend(loaded.problem(key, text) for key, text in clashing_ports(loaded.settings))
     for name, text in order_problems(loaded.settings.jobs):
         problems.append(loaded.problem(f"job.{name}.after", text))
     for job in loaded.settings.jobs:
