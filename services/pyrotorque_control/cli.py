@@ -53,7 +53,25 @@ _COMMANDS: Final = (
 )
 
 
+class _ReaderLeft(Exception):
+    """The reader of a pipe has left: no OSError, because click ends the process with 1 for that."""
+
+
 class _LazyGroup(click.Group):
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError as error:
+            raise _ReaderLeft from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderLeft from error
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -71,6 +89,15 @@ class _LazyGroup(click.Group):
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors are printed to standard error."""
     try:
+        return _run(arguments)
+    except (BrokenPipeError, _ReaderLeft):
+        discard_output()
+        return EX_OK
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """As `run`. Raises BrokenPipeError or _ReaderLeft when the reader of a pipe has left, also that of errors."""
+    try:
         code = pyrotorque.main(args=list(arguments), prog_name="pyrotorque", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()  # on a full disk it fails here, with a message, instead of at the exit
@@ -85,9 +112,8 @@ def run(arguments: Sequence[str]) -> int:
         return EX_IOERR
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        discard_output()
-        return EX_OK
+    except (BrokenPipeError, _ReaderLeft):
+        raise
     except Exception as error:
         return report_error(error, is_debug="--debug" in arguments)
 

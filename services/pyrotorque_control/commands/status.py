@@ -1,8 +1,9 @@
 """`pyrotorque status`: the services of the group and what each is doing, and rTorrent's transfer rates."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import msgspec
@@ -33,7 +34,7 @@ _STYLES = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "FATAL
 
 @click.command(short_help="Show the services and what they do.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--watch", is_flag=True, help="Refresh every second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh every second, until Ctrl-C; in a pipe, print again.")
 @click.pass_obj
 def command(group: Group, as_json: bool, watch: bool) -> int:
     """Show each service, its uptime and what it is doing: queues and why they wait, watched trees, number of loaded
@@ -212,12 +213,26 @@ _ACTIVITY = {"scheduler": _scheduler_lines, "watcher": _watcher_lines}
 
 
 def _watch(group: Group) -> int:
-    from rich.live import Live
-
     try:
-        with Live(console=terminal.console(), screen=False, auto_refresh=False) as live:
-            while True:
-                live.update(shown(overview(group), time.time(), rtorrent_line(group)), refresh=True)
-                time.sleep(_REFRESH)
+        if terminal.is_terminal(sys.stdout):
+            _refresh(group)
+        _repeat(group)
     except KeyboardInterrupt:
         return EX_OK
+
+
+def _refresh(group: Group) -> NoReturn:
+    from rich.live import Live
+
+    with Live(console=terminal.console(), screen=False, auto_refresh=False) as live:
+        while True:
+            live.update(shown(overview(group), time.time(), rtorrent_line(group)), refresh=True)
+            time.sleep(_REFRESH)
+
+
+def _repeat(group: Group) -> NoReturn:
+    """For a pipe or a file, which shows nothing in place: one text after another, until the reader has left."""
+    while True:
+        terminal.show(shown(overview(group), time.time(), rtorrent_line(group)))
+        sys.stdout.flush()
+        time.sleep(_REFRESH)
