@@ -1,0 +1,84 @@
+"""`pyrotorque restart SERVICE` returns when the new process answers, so that a script can go on."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from demo.group import Group, free_port
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.bus.client import ask
+from pyrotorque.layout import Layout
+from pyrotorque.requests import DescribeService
+from tests.grouping import torque_ini
+from tests.programs import Program
+from tests.waiting import bound
+
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("restarted")]
+
+
+@pytest.fixture(scope="module")
+def group(rtorrent_program: Program) -> Iterator[Group]:
+    with tempfile.TemporaryDirectory(prefix="prt-", ignore_cleanup_errors=True) as folder:
+        rtorrent = PrivateRTorrent(Path(folder) / "rt").start()
+        (rtorrent.folder / "watch").mkdir()
+        exporter = ("job.exporter.active = True", f"job.exporter.port = {free_port()}")
+        torque = torque_ini(rtorrent.url, rtorrent.folder / "watch", *exporter)
+        with Group(rtorrent.folder / "conf", torque) as running:
+            yield running
+        rtorrent.kill()
+
+
+@pytest.mark.parametrize("service", ["scheduler", "watcher", "exporter"])
+def test_a_restarted_service_answers_when_the_command_returns(group: Group, service: str) -> None:
+    before = group.pid(service)
+    ended = group.command("restart", service)
+    assert (ended.returncode, ended.stdout) == (0, f"{service} is restarted\n"), ended.stderr
+    assert group.pid(service) != before
+    ask(Layout.below(group.config_dir), service, DescribeService(), timeout=bound(1))
+
+
+def test_a_restarted_exporter_can_be_scraped_when_the_command_returns(group: Group) -> None:
+    port = (group.config_dir / "torque.ini").read_text().split()[-1]
+    assert group.command("restart", "exporter").returncode == 0
+    with urlopen(f"http://127.0.0.1:{port}/-/healthy", timeout=bound(5)) as answer:
+        assert answer.status == 200
+
+
+def test_one_that_was_stopped_by_hand_is_started(group: Group) -> None:
+    assert group.command("ctl", "stop", "watcher").returncode == 0
+    ended = group.command("restart", "watcher")
+    assert (ended.returncode, ended.stdout) == (0, "watcher is restarted\n"), ended.stderr
+    ask(Layout.below(group.config_dir), "watcher", DescribeService(), timeout=bound(1))
+
+
+def test_one_that_cannot_start_is_an_error_with_its_cause(group: Group) -> None:
+    database = group.config_dir / "state" / "exporter.sqlite3"
+    assert group.command("ctl", "stop", "exporter").returncode == 0
+    database.rename(f"{database}.kept")
+    database.mkdir()
+    try:
+        ended = group.command("restart", "exporter")
+    finally:
+        database.rmdir()
+        Path(f"{database}.kept").rename(database)
+    assert ended.returncode == 75
+    assert "exporter did not start: " in ended.stderr
+    assert "it is tried again (see `pyrotorque status`)" in ended.stderr
+    assert group.command("restart", "exporter").returncode == 0
+
+
+def test_one_that_hangs_is_not_said_to_be_restarted(group: Group) -> None:
+    before = group.pid("watcher")
+    os.kill(before, signal.SIGSTOP)
+    ended = group.command("restart", "watcher")
+    # The guardian kills it after a while: either it is another process by then, or the command says that it is not.
+    if ended.returncode == 0:
+        assert group.pid("watcher") != before
+    else:
+        assert ended.returncode == 75
+        assert "has not ended yet" in ended.stderr
