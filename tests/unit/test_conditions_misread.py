@@ -36,6 +36,11 @@ MISREAD = [
     ("prio 2", 0, "prio=2"),
     ("is_complete no", 0, "is_complete=no"),
     ("prio\n= 2", 5, "prio=2"),
+    # a line continued as in other languages
+    ("prio>0 \\\nmessage=", 7, None),
+    ("name=foo\\\nprio>0", 0, None),
+    ("prio>0\nmessage= \\\nis_ignored=no", 16, None),
+    ('name="foo\\\nbar"', 0, None),
     # lists with spaces
     ("kind=mkv, avi", 0, "kind=mkv,avi"),
     ("files=*mkv, *avi", 0, "files=*mkv,*avi"),

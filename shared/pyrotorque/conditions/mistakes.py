@@ -81,6 +81,8 @@ def misread_words(text: str, found: Sequence[ConditionWord], kind_of: foreign_te
 
 
 def _problem(word: str, before: str, after: str, kind_of: foreign_terms.Lookup) -> Problem:
+    if "\\\n" in word:
+        return r"`\` continues no line", "remove it: an indented line continues the condition"
     if words.is_quoted(word):
         return _in_quotes(word) or name_mistakes.escaped_operator(word)
     if words.is_comparison(word):
