@@ -16,7 +16,7 @@ INTRO: Final = """\
 All settings are in section `[TORQUE]` of `torque.ini` in the configuration directory: `--config-dir`, else `PYRO_CONFIG_DIR`, else `~/.pyroscope`.
 
 - Later sources override earlier ones: packaged defaults (`torque.ini.default` is a copy), `config.ini`, `torque.ini`, each `--config-file`, the command line.
-- Settings are case-sensitive. Indented lines continue a value. `#` and `;` begin a comment line, and ` ;` after a value a comment. Write `%%` for a percent sign.
+- Settings are case-sensitive; in another section they are ignored, with a warning. Indented lines continue a value: to switch a setting off, make each of its lines a comment. `#` and `;` begin a comment line, and ` ;` after a value a comment. Write `%%` for a percent sign.
 - Truth values are `True yes 1 on` and `False no 0 off`; sizes may have a unit `k m g t` (powers of 1024); paths are absolute or begin with `~/`, which is the home folder in settings that are paths only.
 - An unknown setting is an error with file, line and the most similar setting; `pyrotorque check` lists all errors.
 - `pyrotorque --restart` applies changes. A configuration with errors never replaces the running one.

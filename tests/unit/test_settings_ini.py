@@ -129,3 +129,43 @@ def test_text_behind_a_section_is_not_ignored_silently(text: str, ignored: str) 
     report = Report()
     parse_ini(text, "torque.ini", report)
     assert [ignored in str(warning) for warning in report.warnings] == ([True] if ignored else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "wanted"),
+    [
+        ("[TORQUE]\n  a = 1\n", 2, "is indented, but continues no value"),
+        ("[TORQUE]\n\ta = 1\n", 2, "is indented, but continues no value"),
+        ("a\n  [TORQUE]\n", 2, "is indented, but continues no value"),
+        ("[TORQUE\na = 1\n", 1, "`]` is missing"),
+        ("[TORQUE]\na = 1\n[job.queue\n", 3, "`]` is missing"),
+        ("a = 1\n", 1, "precedes the first section: add [TORQUE] above it"),
+        ("[TORQUE]\na\n", 2, "is neither a section, nor KEY = VALUE, nor a comment"),
+    ],
+)
+def test_a_line_that_is_not_read_has_its_reason(text: str, line: int, wanted: str) -> None:
+    report = Report()
+    parse_ini(text, "torque.ini", report)
+    assert [wanted in problem.text for problem in report.problems if problem.line == line] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a = 1\n#b = 2\n    3\n", 4),
+        ("a = 1\n; job.b-d : 2\n\t3\n", 4),
+        ("a = 1\n##job.queue.startable=2\n  [ 3 ]\n", 4),
+        # indented comments, and those without a setting, are within a value
+        ("a = 1\n    #b = 2\n    3\n", 0),
+        ("a = 1\n# the rest\n    3\n", 0),
+        ("a = 1\n# Note: the rest\n    3\n", 0),
+        ("a = 1\n#b = 2\n#    3\n", 0),
+        ("a = 1\n#b = 2\nc = 3\n    4\n", 0),
+        ("a = {{# x\n#b = 2\n   }}y\n", 0),
+    ],
+)
+def test_lines_of_a_setting_that_was_made_a_comment_are_reported(text: str, line: int) -> None:
+    report = Report()
+    parse_ini(f"[TORQUE]\n{text}", "torque.ini", report)
+    found = [(warning.line, warning.key, "line 2" in warning.text) for warning in report.warnings]
+    assert found == ([(line, "a", True)] if line else [])

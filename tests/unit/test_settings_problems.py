@@ -52,6 +52,11 @@ def test_a_wrong_setting_is_reported_with_file_line_and_key(tmp_path: Path, line
         ("job.x.handler = my.jobs:X", "job.x.schedule: is missing: set when the job runs, for example minute=*/5"),
         ("jobs.queue.active = 1", "is not of the form job.NAME.SETTING, did you mean job.queue.active?"),
         ("job.queue = 1", "is not of the form job.NAME.SETTING"),
+        ("job.my job.active = 1", "job.NAME.SETTING: NAME 'my job' has other characters than letters of a to z"),
+        ("job.müll.active = 1", "job.NAME.SETTING: NAME 'müll' has other characters than letters of a to z"),
+        ("job.a/b.active = 1", "job.NAME.SETTING: NAME 'a/b' has other characters than letters of a to z"),
+        ("job.my.own.handler = my.jobs:X", "has no class to run; its name cannot be my.own, with a dot"),
+        ("job.my.own.job.handler = my.jobs:X", "has no class to run; its name cannot be my.own.job, with a dot"),
         ("dry_run = perhaps", "dry_run: expected True or False, got 'perhaps'"),
         ("a = %(nowhere)s", "%(nowhere)s is not a setting"),
     ],
@@ -60,6 +65,12 @@ def test_a_wrong_key_is_reported(tmp_path: Path, line: str, said: str) -> None:
     (found,) = problems(tmp_path, f"[TORQUE]\n{line}\n")
     assert found.startswith("torque.ini:2: ")
     assert said in found
+
+
+@pytest.mark.parametrize("key", ["job.queue", "job.my job.active", "job..active", "job.active"])
+def test_the_key_itself_is_not_suggested_for_it(tmp_path: Path, key: str) -> None:
+    (found,) = problems(tmp_path, f"[TORQUE]\n{key} = 1\n")
+    assert f"did you mean {key}?" not in found
 
 
 def test_all_problems_are_reported_together_in_the_order_of_their_lines(tmp_path: Path) -> None:

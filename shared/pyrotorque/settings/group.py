@@ -19,6 +19,7 @@ from pyrotorque.settings.problems import Problem, Report
 from pyrotorque.settings.schema import DISK_FREE_BYTES, DISK_FREE_PERCENT, AnyJob, RTorrentSettings, Settings
 from pyrotorque.settings.values import typed
 from pyrotorque.suggestions import suggestion
+from pyrotorque.text import printable
 from pyrotorque.trackers import host_of
 
 _GROUP_KEYS: Final[dict[str, Any]] = {
@@ -116,11 +117,22 @@ def _report_unknown(key: str, entry: Entry, report: Report) -> None:
     """Foreign settings are warnings; keys that look like a misspelled job setting are problems."""
     known = [*_GROUP_KEYS, "job.NAME.SETTING"]
     if key.startswith("job") or ".active" in key:
-        text = "is not of the form job.NAME.SETTING" + suggestion(key, ["job." + key.partition(".")[2]])
+        similar = "job." + key.partition(".")[2]
+        text = "is not of the form job.NAME.SETTING"
+        text += _wrong_name(key) or suggestion(key, [similar] if similar != key else [])
         report.problems.append(Problem(entry.file, entry.line, key, text))
     else:
         text = f"is not a setting of pyrotorque and is ignored{suggestion(key, known)}"
         report.warnings.append(Problem(entry.file, entry.line, key, text))
+
+
+def _wrong_name(key: str) -> str:
+    """What is wrong with the name in a key that begins as a setting of a job."""
+    first, _, rest = key.partition(".")
+    name, _, param = rest.partition(".")
+    if first != "job" or not name or not param or _JOB_NAME.fullmatch(name):
+        return ""
+    return f": NAME {printable(name)[:80]!r} has other characters than letters of a to z, digits, - and _"
 
 
 def _value(key: str, entry: Entry, report: Report) -> Any:
@@ -136,7 +148,9 @@ def _read_jobs(jobs: Jobs, packaged: frozenset[str], report: Report) -> tuple[An
     for name, entries in jobs.items():
         if "handler" not in entries:
             first = min(entries.values(), key=lambda entry: entry.line)
-            text = f"is missing: the job has no class to run{suggestion(name, packaged)}"
+            dotted = next((key.rpartition(".")[0] for key in entries if key.endswith(".handler")), "")
+            hint = f"; its name cannot be {name}.{dotted}, with a dot" if dotted else suggestion(name, packaged)
+            text = f"is missing: the job has no class to run{hint}"
             report.problems.append(Problem(first.file, first.line, f"job.{name}.handler", text))
         elif job := read_job(name, entries, report, packaged=name in packaged):
             read.append(job)

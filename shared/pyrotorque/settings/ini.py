@@ -21,6 +21,8 @@ _SECTION: Final = re.compile(r"\[(?P<name>[^\]]+)\]")
 # another person must not keep its reader busy for minutes.
 _OPTION: Final = re.compile(r"(?P<key>[^:=\s][^:=]*)[:=](?P<value>.*)$", re.DOTALL)
 _INLINE_COMMENT: Final = re.compile(r"\s;.*$", re.DOTALL)
+# A setting that was made a comment; its indented lines are often forgotten.
+_COMMENTED_OUT: Final = re.compile(r"[#;]+[ \t]*(?:[A-Za-z_][\w.-]*[ \t]*=|job\.[\w.-]+[ \t]*:)")
 _REFERENCE: Final = re.compile(r"%(?:%|\((?P<name>[^()]*)\)s)")
 
 DEFAULT_SECTION: Final = "default"
@@ -66,23 +68,31 @@ class _IniReader:
         """Of the value of this key."""
         self.unclosed = 0
         """How many `{{` more than `}}` it has."""
+        self.commented_out = False
+        """Whether the line before is a setting that was made a comment."""
 
     def read(self, text: str) -> Sections:
         for number, line in enumerate(text.split("\n"), 1):
             if line.strip() and line[0] not in "#;":
                 self._read_line(number, line.rstrip())
+            self.commented_out = _COMMENTED_OUT.match(line) is not None
         self._end_value()
         return self.sections
 
     def _read_line(self, number: int, line: str) -> None:
         if line[0].isspace() and self.section is not None and self.key is not None:
-            self._continue(line.strip())
+            self._continue(number, line.strip())
         elif found := _SECTION.match(line):
             self._end_value()
             self.section = self.sections.setdefault(found["name"].strip().lower(), {})
             if (rest := line[found.end() :].strip()) and rest[0] not in "#;":
                 text = f"{printable(rest[:80])!r} behind {found[0]} is ignored: write it in a line of its own"
                 self.report.warnings.append(Problem(self.file, number, "", text))
+        elif line[0].isspace():
+            text = f"{line.strip()!r} is indented, but continues no value: remove the blanks before it"
+            self._add_problem(number, text)
+        elif line[0] == "[":
+            self._add_problem(number, f"{line!r} is no section: its `]` is missing")
         elif self.section is None:
             self._add_problem(number, f"{line.strip()!r} precedes the first section: add [TORQUE] above it")
         elif option := _OPTION.match(line):
@@ -99,8 +109,15 @@ class _IniReader:
         section[key] = Entry(value, self.file, number)
         self.key, self.lines, self.unclosed = key, [value], _unclosed(value)
 
-    def _continue(self, line: str) -> None:
+    def _continue(self, number: int, line: str) -> None:
         """Inside an open template, `#` and `;` are part of the template and do not begin a comment."""
+        if self.commented_out and self.key is not None and self.section is not None and self.unclosed <= 0:
+            before = self.section[self.key]
+            text = (
+                f"continues the value in line {before.line}, because the setting between them is a comment: make this "
+                "line a comment, too, or indent that one"
+            )
+            self.report.warnings.append(Problem(self.file, number, self.key, text))
         if line[0] not in "#;" or self.unclosed > 0:
             self.lines.append(line)
             self.unclosed += _unclosed(line)
