@@ -31,6 +31,7 @@ from pyrotorque_control.backup.swap import require_no_unfinished_restore
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.first_login import print_first_login, print_first_login_later
 from pyrotorque_control.group import CommandError, Group
+from pyrotorque_control.restart_lock import restart_lock
 from pyrotorque_control.rtorrent_include import include_file, include_text
 from pyrotorque_control.service_answers import ServiceAnswers, processes, require_memory
 
@@ -82,8 +83,13 @@ def run_in_foreground(group: Group) -> int:
 def restart(group: Group, *, quiet: bool = False) -> int:
     """Restart all services with the current configuration; when that is wrong, the group keeps running as it is.
 
-    Raises GuardRemoved while the group is being stopped.
+    A restart of another command is waited for. Raises GuardRemoved while the group is being stopped.
     """
+    with restart_lock(group.config_dir):
+        return _restart(group, quiet=quiet)
+
+
+def _restart(group: Group, *, quiet: bool) -> int:
     found = group.running()
     if found is None:
         return start(group, quiet=quiet)

@@ -1,9 +1,10 @@
-"""`pyrotorque restart SERVICE` returns when the new process answers, so that a script can go on."""
+"""`pyrotorque restart SERVICE` returns when the new process answers; restarts of the group wait for each other."""
 
 import os
 import signal
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -82,3 +83,13 @@ def test_one_that_hangs_is_not_said_to_be_restarted(group: Group) -> None:
     else:
         assert ended.returncode == 75
         assert "has not ended yet" in ended.stderr
+
+
+def test_several_restarts_of_the_group_at_the_same_time_all_succeed(group: Group) -> None:
+    supervisord = group.supervisord_pid()
+    with ThreadPoolExecutor(3) as pool:
+        restarts = [pool.submit(group.command, "--restart") for _ in range(3)]
+        ended = [restart.result() for restart in restarts]
+    assert [(each.returncode, each.stdout) for each in ended] == [(0, "pyrotorque has restarted\n")] * 3, ended
+    assert group.supervisord_pid() == supervisord
+    assert group.command("--status").returncode == 0
