@@ -50,7 +50,18 @@ def explain(error: BaseException) -> ForeignError | None:
     place = f"{os.fsdecode(name)}: " if isinstance(name, str | bytes) else ""
     if number in _CURES:
         return _used_up(number, place)
+    if number == errno.ENOENT and not place and not _has_folder():
+        return ForeignError("the current folder was removed: change to another one, or write absolute paths", EX_IOERR)
     return ForeignError(f"{place}{os.strerror(number)}", EX_IOERR) if isinstance(error, OSError) else None
+
+
+def _has_folder() -> bool:
+    """Whether the current folder of this process still exists."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def summary(error: BaseException) -> str:

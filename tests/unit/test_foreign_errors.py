@@ -3,7 +3,10 @@
 import errno
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
@@ -65,3 +68,24 @@ def test_a_fault_is_one_line_and_70_with_a_traceback_on_request(capsys: pytest.C
     assert "unexpected error, please report it (`pyrotorque --debug …` prints a traceback): ZeroDivisionError" in said
     assert cli.report_error(error, is_debug=True) == 70
     assert capsys.readouterr().err.startswith("ZeroDivisionError")
+
+
+@pytest.mark.parametrize("words", [["--config-dir", "conf", "check"], ["--config-dir", "conf", "backup", "b.tar"]])
+def test_relative_paths_in_a_folder_that_was_removed(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "gone").mkdir()
+    script = 'cd gone && rmdir ../gone && exec "$@"'
+    ended = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", sys.executable, "-m", "pyrotorque_control", *words],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+    )
+    wanted = "pyrotorque: the current folder was removed: change to another one, or write absolute paths\n"
+    assert (ended.returncode, ended.stderr) == (74, wanted)
+
+
+def test_a_file_that_is_missing_is_not_the_current_folder() -> None:
+    found = explain(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+    assert found is not None
+    assert found.text == "No such file or directory"
