@@ -75,6 +75,9 @@ def _target(archive: str, *, is_numbered: bool) -> Path:
         return _free_name(path)
     if is_numbered:
         raise CommandError(f"--keep needs a folder, and {printable(str(path))} is none", EX_USAGE)
+    if archive.endswith(("/", "/.")):
+        hint = "create it, mount its disk, or leave out the slash to write a file of that name"
+        raise CommandError(f"there is no folder {printable(str(path))}", EX_USAGE, hint=hint)
     if os.path.lexists(path):
         raise CommandError(f"{printable(str(path))} exists already and is not overwritten", EX_USAGE)
     if not path.parent.is_dir():
