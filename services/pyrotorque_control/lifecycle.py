@@ -50,11 +50,7 @@ def start(group: Group, *, quiet: bool) -> int:
             hint="`pyrotorque --restart` applies a changed configuration",
         )
     if not group.may_start() and group.config_dir.is_dir():
-        raise CommandError(
-            f"the guard file {printable(str(group.guard_file))} is missing",
-            EX_TEMPFAIL,
-            hint=f"run `{guard_command(group.guard_file)}` to let the group run in the background, or use --fg",
-        )
+        raise _guard_missing(group, ", or use --fg")
     # The guardian stops the group when this file is removed.
     guarded = msgspec.structs.replace(group.options, guard_file=str(group.guard_file))
     prepared = prepare_supervisord(Group(group.config_dir, guarded))
@@ -67,6 +63,14 @@ def start(group: Group, *, quiet: bool) -> int:
     if not quiet:
         print_first_login(group, prepared.services)
     return EX_OK
+
+
+def _guard_missing(group: Group, alternative: str = "") -> CommandError:
+    return CommandError(
+        f"the guard file {printable(str(group.guard_file))} is missing",
+        EX_TEMPFAIL,
+        hint=f"run `{guard_command(group.guard_file)}` to let the group run in the background{alternative}",
+    )
 
 
 def run_in_foreground(group: Group) -> int:
@@ -100,6 +104,8 @@ def _restart(group: Group, *, quiet: bool) -> int:
         guard_file=group.options.guard_file or before.guard_file,
         pid_file=str(group.pid_file),
     )
+    if group.options.guard_file not in (None, before.guard_file) and not before.foreground and not group.may_start():
+        raise _guard_missing(group)  # another one than that of the running group, which keeps its own
     keep_guard(group.layout, options)
     prepared = prepare_supervisord(Group(group.config_dir, options), found.pid)
     if prepared.layout != group.layout:

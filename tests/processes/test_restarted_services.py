@@ -85,6 +85,15 @@ def test_one_that_hangs_is_not_said_to_be_restarted(group: Group) -> None:
         assert "has not ended yet" in ended.stderr
 
 
+def test_another_guard_file_that_is_missing_is_no_end_of_the_group(group: Group) -> None:
+    missing = group.config_dir / "another"
+    ended = group.command("--guard-file", str(missing), "--restart")
+    assert ended.returncode == 75
+    assert f"the guard file {missing} is missing: run `touch {missing}`" in ended.stderr
+    assert "stopped" not in ended.stderr
+    assert group.command("--status").returncode == 0
+
+
 def test_several_restarts_of_the_group_at_the_same_time_all_succeed(group: Group) -> None:
     supervisord = group.supervisord_pid()
     with ThreadPoolExecutor(3) as pool:
