@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.housekeeping import inventory
 from pyrotorque.housekeeping.plan import Plan
-from tests.cleaning import CleanupScene
+from tests.cleaning import SILENT, CleanupScene, days_later
 from tests.commanding import Command
 from tests.waiting import eventually
 
@@ -59,3 +61,48 @@ def test_links_that_are_not_known_keep_the_item(scene: CleanupScene, monkeypatch
     for job in (unseen, chosen):
         job.run()
     assert scene.seeds(one)
+
+
+@pytest.mark.parametrize("files", [(), ("a", "sub/b")])
+@pytest.mark.parametrize("data", ["quarantine", "delete"])
+def test_the_files_that_links_of_another_item_lead_to_stay(
+    scene: CleanupScene, files: tuple[str, ...], data: str
+) -> None:
+    """As cross-seed makes them with `linkType: symlink`: without the file, the other item has nothing."""
+    path = scene.write("Some Name", files)
+    folder = scene.downloads / "links"
+    for file in files or ("",):
+        link = folder / "Twin" / file
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path / file)
+    twin = scene.add(folder / "Twin", "d.custom1.set=cross-seed", salt="cross-seed")
+    item = scene.add(path)
+    scene.job(data=data, shared="keep", protect="custom_1=cross-seed").run()
+    assert not scene.has(item), "the item goes"
+    assert scene.is_intact(twin), "the data of the other one stays"
+
+
+def test_a_link_that_is_loaded_before_the_deletion_keeps_the_data_in_quarantine(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = scene.write("Some Name", ())
+    (scene.downloads / "Twin").symlink_to("Some Name")
+    twin = make_metafile("Twin", content=path, announce=SILENT)
+    item = scene.add(path)
+    scene.accepted_before(monkeypatch, inventory, twin)
+    scene.job(data="delete").run()
+    assert not scene.has(item)
+    assert scene.has(info_hash(twin))
+    assert scene.quarantined() == {item: ["Some Name"]}
+
+
+def test_what_the_link_of_an_item_leads_to_is_not_purged(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = scene.write("Some Name", ())
+    (scene.downloads / "Twin").symlink_to("Some Name")
+    item = scene.add(path)
+    scene.job(data="quarantine", keep_for="1h").run()
+    scene.client.call("load.raw", "", make_metafile("Twin", content=scene.write("Some Name", ()), announce=SILENT))
+    path.unlink()
+    days_later(monkeypatch, 1)
+    scene.job(condition="name=None", data="quarantine").run()
+    assert scene.quarantined() == {item: ["Some Name"]}

@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -203,3 +204,46 @@ def test_claims_that_follow_from_earlier_ones_are_those_of_a_new_look(tmp_path: 
             if claims is not before and claims.before is before.token and key not in claims.affected:
                 assert before.outside_links(key) == claims.outside_links(key), what
                 assert before.sharing(key) == claims.sharing(key), what
+
+
+def linked(folder: Path, name: str, targets: Mapping[str, str], *, owner: str = "") -> ItemContent:
+    """An item whose files are symbolic links to these targets."""
+    for file, target in targets.items():
+        path = folder / name / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(target)
+    files = tuple(ContentFile(file.encode(), 8192) for file in targets)
+    return ItemContent(name.upper(), name, os.fsencode(folder / name), files, owner=owner)
+
+
+@pytest.mark.parametrize("kind", ["absolute", "relative", "chain", "by a linked folder"])
+@pytest.mark.parametrize("owner", ["", "other client 1"])
+def test_a_symbolic_link_has_the_name_that_it_leads_to(tmp_path: Path, kind: str, owner: str) -> None:
+    one = item(tmp_path, "A", "x")
+    (tmp_path / "to A").symlink_to("A")
+    (tmp_path / "first").symlink_to("A/x")
+    targets = {"absolute": str(tmp_path / "A/x"), "relative": "../A/x", "chain": "../first"}
+    second = linked(tmp_path, "B", {"y": targets.get(kind, "../to A/x")}, owner=owner)
+    claims = claims_of([one, second])
+    key = f"{owner}:B" if owner else "B"
+    assert claims.shared_files("A") == {one.path(one.files[0]): {key}}, "it goes with A's file"
+    assert claims.shared_files("A", {key}) == {}
+    assert claims.frees(["A"]) == 0
+    os.link(tmp_path / "A/x", tmp_path / "library")
+    assert claims_of([one, second]).outside_links("A") == 1, "the link is none of the two names"
+
+
+def test_a_name_that_becomes_a_symbolic_link_is_none_any_more(tmp_path: Path) -> None:
+    """The owner exchanges the file and the link: the inode, size and time stay the same."""
+    one, two = item(tmp_path, "A", "x"), linked(tmp_path, "B", {"x": "../A/x"})
+    before = claims_of([one, two])
+    (tmp_path / "B/x").unlink()
+    (tmp_path / "A/x").rename(tmp_path / "B/x")
+    (tmp_path / "A/x").symlink_to("../B/x")
+    after = claims_of([one, two], before=before)
+    assert after.shared_files("B") == {two.path(two.files[0]): {"A"}}
+    assert after is not before
+    assert claims_of([one, two], before=after) is after, "nothing has changed"
+    (tmp_path / "A/x").unlink()
+    (tmp_path / "A/x").symlink_to("../elsewhere")
+    assert claims_of([one, two], before=after).shared_files("B") == {}

@@ -99,7 +99,7 @@ def _add(
         for each in owned:
             if each.found is None:
                 continue
-            inode, name = each.found.inode, folders.name(each.path)
+            inode, name = each.found.inode, folders.name(each.name)
             holders[inode] = holders[inode] | alone if inode in holders else alone
             found = names.setdefault(inode, {})
             found[name] = found[name] | alone if name in found else alone

@@ -1,6 +1,7 @@
 """Which files on disk belong to which items, by inode: what is shared, linked, missing, and what a removal frees.
 
-Two spellings of one path, linked folders, bind mounts and hard links lead to one inode, so paths are never compared.
+Two spellings of one path, links, bind mounts and hard links lead to one inode, so paths are never compared. An item
+whose file is a symbolic link has that file under the name that the link leads to.
 """
 
 import os
@@ -56,7 +57,7 @@ class Claims:
         """Whether the folders of those files that are as they were are the same folders."""
         if changed := self.folders.changed():
             kept = (owned for key, owned in files.items() if self.files.get(key) is owned)
-            if any(os.path.dirname(each.path) in changed for owned in kept for each in owned):
+            if any(os.path.dirname(each.name) in changed for owned in kept for each in owned):
                 return False
             for folder in changed:
                 del self.folders.known[folder]
@@ -116,7 +117,8 @@ class Claims:
             is_other = bool(self.contents[key].owner)
             for each in files:
                 if each.file.size and (each.found is None or (is_other and each.found.size != each.file.size)):
-                    made[folded(os.path.basename(each.path)), each.file.size].add(key)
+                    for path in {each.path, each.name}:
+                        made[folded(os.path.basename(path)), each.file.size].add(key)
         return {name: frozenset(keys) for name, keys in made.items()}
 
     @cached_property
@@ -159,7 +161,7 @@ class Claims:
         found: dict[bytes, frozenset[str]] = {}
         for each in self.files.get(key, ()) if key not in self.alone else ():
             if each.found is not None and len(self.holders[each.found.inode]) > 1:
-                name = self.name(each.path)
+                name = self.name(each.name)
                 unknown = self.holders[each.found.inode] if name[0] is None else frozenset[str]()
                 keys = (holders_of_name(self.names[each.found.inode], name) | unknown) - {key} - set(gone)
                 if keys:
@@ -264,7 +266,7 @@ def used_below(claims: Claims, below: Sequence[os.PathLike[str]]) -> int:
 
 def claims_of(
     contents: Sequence[ItemContent],
-    look: Look = os.stat,
+    look: Look = os.lstat,
     quarantined: Sequence[bytes] = (),
     before: "Claims | None" = None,
 ) -> Claims:

@@ -219,7 +219,8 @@ def claimed_since(inventory: Inventory, removed: RemovalRecord) -> str:
         for each in files:
             is_missing = each.found is None and each.file.size in sizes
             is_alike = is_missing and (folded(os.path.basename(each.path)), each.file.size) in alike
-            is_named = each.path in paths or (each.found is not None and _folded_name(claims, each.path) in named)
+            is_seen = each.found is not None or bool(each.link_target)
+            is_named = each.path in paths or (is_seen and _folded_name(claims, each.name) in named)
             if is_alike or is_named:
                 return claims.contents[key].name
     return ""

@@ -1,4 +1,7 @@
-"""What is on disk of the files of an item: which inode, how large, how many names; links are followed."""
+"""What is on disk of the files of an item: which inode, how large, how many names; links are followed.
+
+A symbolic link is no name of the file that it leads to: it leads nowhere when that name is gone.
+"""
 
 import errno
 import os
@@ -85,22 +88,30 @@ class OwnedFile:
     path: bytes
     found: DiskFile | None
     problem: str = ""
+    link_target: bytes = b""
+    """Where `path` leads to if it is a symbolic link, also if nothing is there."""
+
+    @property
+    def name(self) -> bytes:
+        """The path of the name that the file goes with."""
+        return self.link_target or self.path
 
 
 Look = Callable[[bytes], os.stat_result]
+"""Looks at a path itself, as `os.lstat`."""
 
 
 def counted_look(work: WorkReport) -> Look:
-    """`os.stat`, whose calls `work` counts."""
+    """`os.lstat`, whose calls `work` counts."""
 
     def look(path: bytes) -> os.stat_result:
         work.advance()
-        return os.stat(path)
+        return os.lstat(path)
 
-    return look if work.is_shown else os.stat
+    return look if work.is_shown else os.lstat
 
 
-def look_at(content: ItemContent, look: Look = os.stat) -> tuple[OwnedFile, ...]:
+def look_at(content: ItemContent, look: Look = os.lstat) -> tuple[OwnedFile, ...]:
     """The files of an item on disk, links followed; names in other encodings count as further files."""
     found: list[OwnedFile] = []
     for file in content.files:
@@ -111,10 +122,10 @@ def look_at(content: ItemContent, look: Look = os.stat) -> tuple[OwnedFile, ...]
     return tuple(found)
 
 
-def look_again(content: ItemContent, before: tuple[OwnedFile, ...], look: Look = os.stat) -> tuple[OwnedFile, ...]:
+def look_again(content: ItemContent, before: tuple[OwnedFile, ...], look: Look = os.lstat) -> tuple[OwnedFile, ...]:
     """The same as `look_at`; `before` itself if nothing that counts has changed since."""
-    if any(file.others for file in content.files):
-        return look_at(content, look)
+    if any(file.others for file in content.files) or any(each.link_target for each in before):
+        return _unless_same(look_at(content, look), before)
     for each in before:
         try:
             found = look(each.path)
@@ -129,12 +140,21 @@ def look_again(content: ItemContent, before: tuple[OwnedFile, ...], look: Look =
     return before
 
 
+def _unless_same(found: tuple[OwnedFile, ...], before: tuple[OwnedFile, ...]) -> tuple[OwnedFile, ...]:
+    return before if found == before else found
+
+
 def _owned(file: ContentFile, path: bytes, look: Look) -> OwnedFile:
+    target = b""
     try:
-        return OwnedFile(file, path, DiskFile.of(look(path)))
+        found = look(path)
+        if stat.S_ISLNK(found.st_mode):
+            target = os.path.realpath(path)
+            found = os.stat(path)
+        return OwnedFile(file, path, DiskFile.of(found), link_target=target)
     except OSError as error:
         if error.errno in _ABSENT:
-            return OwnedFile(file, path, None)
-        return OwnedFile(file, path, None, error.strerror or str(error))
+            return OwnedFile(file, path, None, link_target=target)
+        return OwnedFile(file, path, None, error.strerror or str(error), link_target=target)
     except ValueError:  # no kernel accepts this path
         return OwnedFile(file, path, None)
