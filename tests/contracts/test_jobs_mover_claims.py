@@ -295,3 +295,73 @@ def test_an_item_that_is_loaded_during_the_switch(
     eventually(lambda: scene.client.call("d.is_active", item) == 1, 20, why="it is active")
     assert all(scene.is_intact(each) for each in (item, *loaded))
     assert path.exists()
+
+
+@pytest.mark.parametrize("kind", ["files", "folder"])
+def test_an_item_whose_files_are_links_to_the_data(scene: CleanupScene, kind: str) -> None:
+    """As cross-seed makes them with `linkType: symlink`."""
+    path = scene.write("Some Name")
+    folder = scene.downloads / "links" / "Twin"
+    folder.mkdir(parents=True)
+    (folder / "a").symlink_to(path / "a")
+    if kind == "folder":
+        (folder / "sub").symlink_to(path / "sub")
+    else:
+        (folder / "sub").mkdir()
+        (folder / "sub/b").symlink_to("../../../Some Name/sub/b")
+    metafile = make_metafile("Twin", content=path, announce=SILENT)
+    scene.client.call("load.raw_start", "", metafile, f"d.directory.set={folder.parent}")
+    twin = info_hash(metafile)
+    eventually(lambda: scene.seeds(twin), 20)
+    item = scene.add(path, to_target(scene))
+    assert_refused(scene, item, "Twin has files at", [twin])
+
+
+def test_links_that_are_no_files_of_the_other_item_do_not_count(scene: CleanupScene) -> None:
+    path = scene.write("Some Name")
+    beside = scene.item("Beside")
+    (scene.downloads / "Beside" / "extra").symlink_to(path)
+    item = scene.add(path, to_target(scene))
+    move(scene)
+    assert not path.exists()
+    assert all(scene.is_intact(each) for each in (item, beside))
+
+
+def test_an_item_of_links_that_is_loaded_during_the_switch(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = scene.write("Some Name")
+    (scene.downloads / "Twin" / "sub").mkdir(parents=True)
+    for name in ("a", "sub/b"):
+        (scene.downloads / "Twin" / name).symlink_to(path / name)
+    item = scene.add(path, to_target(scene))
+    loaded: list[str] = []
+    rename = move_files.MoveFiles.rename
+
+    def renaming(*args: object) -> None:
+        if not loaded:
+            loaded.append(scene.add(scene.downloads / "Twin", salt="cross-seed", start=False))
+        rename(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(move_files.MoveFiles, "rename", renaming)
+    with pytest.raises(UserError, match="Twin has files at"):
+        move(scene)
+    assert all(scene.is_intact(each) for each in (item, *loaded))
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "inside"])
+def test_data_with_a_link_that_would_lead_nowhere_from_the_target(scene: CleanupScene, kind: str) -> None:
+    inside = () if kind == "file" else ("a",)
+    path = scene.write("Some Name", inside)
+    store = scene.downloads / "store"
+    store.mkdir()
+    moved = path / "a" if kind == "inside" else path
+    moved.rename(store / moved.name)
+    moved.symlink_to(os.path.relpath(store / moved.name, moved.parent))
+    item = scene.add(path, to_target(scene))
+    assert_refused(scene, item, "would not lead to the same file", [])
+    moved.unlink()
+    moved.symlink_to(store / moved.name)
+    move(scene)
+    assert not os.path.lexists(path)
+    assert scene.is_intact(item)

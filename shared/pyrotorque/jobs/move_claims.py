@@ -16,6 +16,7 @@ from pyrotorque.errors import RTorrentFault
 from pyrotorque.fields.converters import path as path_of
 from pyrotorque.jobs.item_path import exact_path, plain_path
 from pyrotorque.jobs.move_failures import MoveRefused
+from pyrotorque.jobs.move_links import FolderLinks
 from pyrotorque.linux.filesystems import Mount, is_within, location, mounts_below, read_mounts
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import SessionGate
@@ -33,6 +34,7 @@ class DataClaims:
     rtorrent: RTorrent
     private: Sequence[Path]
     gate: SessionGate | None = None
+    links: FolderLinks = field(default_factory=FolderLinks)
     _mounts: list[Mount] = field(default_factory=list[Mount])
     _places: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
@@ -61,6 +63,20 @@ class DataClaims:
             inside = there[len(at) :] if is_within(there, at) else seen and _shown_inside(bytes(source), path)
             if is_folder and inside and self._has_file_at(other, inside.strip(b"/")):
                 raise _shared(source, self._name(other))
+            if is_folder and self._has_link_to(other, path, there):
+                raise _shared(source, self._name(other))
+
+    def _has_link_to(self, other: str, path: bytes, there: bytes) -> bool:
+        """Whether a file of the item in the folder `path` is, by a symbolic link, one at or below `there`."""
+        for link in self.links.below(path):
+            target, inside = self._place(link), link[len(path) :].strip(b"/")
+            if is_within(target, there) and self._has_file_at(other, inside):
+                return True
+            if is_within(there, target) and self._has_file_at(
+                other, os.path.join(inside, there[len(target) :].strip(b"/"))
+            ):
+                return True
+        return False
 
     def _require_own_files(self, info_hash: str, source: Path) -> None:
         """A folder that is not named as the torrent may hold more than its files, for example a whole category."""

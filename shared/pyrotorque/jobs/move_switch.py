@@ -13,6 +13,7 @@ from pyrotorque.jobs.move_claims import DataClaims
 from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.jobs.move_files import MoveFiles
 from pyrotorque.jobs.move_journal import Move, MoveJournal, found_at
+from pyrotorque.jobs.move_links import require_same_targets
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import SavedValue, Session
@@ -75,6 +76,7 @@ class MoveSwitch:
     def _require_alone(self, move: Move) -> None:
         if not _is_renamed(move) and os.path.lexists(move.source):
             self.claims.require_alone(move.info_hash, move.source, multi_file=move.multi_file)
+            require_same_targets(move.source, move.final, self.claims.links)
 
     def _undo_if_shared(self, move: Move) -> None:
         """Put the data back if an item that has it was loaded right before the rename."""

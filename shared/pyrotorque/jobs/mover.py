@@ -22,6 +22,7 @@ from pyrotorque.jobs.move_claims import DataClaims
 from pyrotorque.jobs.move_failures import MoveFailures, MoveRefused, about_of, cause_of
 from pyrotorque.jobs.move_files import MoveFiles
 from pyrotorque.jobs.move_journal import FinishedMoves, Move, MoveJournal, found_at, path_hex
+from pyrotorque.jobs.move_links import FolderLinks, require_same_targets
 from pyrotorque.jobs.move_switch import MoveSwitch
 from pyrotorque.jobs.move_target import TargetRules
 from pyrotorque.jobs.params import get_text, with_settings
@@ -65,6 +66,7 @@ class Mover(ItemJob):
         self.rules = TargetRules.read(self._below, self._context.private_folders())
         self._time = float(config.get("timeout", 0.0) or 0.0) * _SHARE_OF_TIMEOUT or float("inf")
         self._deadline = float("inf")
+        self._links = FolderLinks()
         self._files = MoveFiles(self.rules, self._check_deadline, self._context.run_dir)
 
     def due(self, event: Event | None) -> list[Item]:
@@ -99,7 +101,7 @@ class Mover(ItemJob):
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
         remove_records(self.state_dir, frozenset(self._journal.hashes()))
-        claims = DataClaims(self.rtorrent, self.rules.private, self._gate)
+        claims = DataClaims(self.rtorrent, self.rules.private, self._gate, self._links)
         self._switch = MoveSwitch(self.rtorrent, self._files, self._journal, claims)
         self._finished.begin_run()
         self._is_event = event is not None
@@ -204,6 +206,7 @@ class Mover(ItemJob):
         mounts = read_mounts()
         # Again right before the switch; here so that no copy is made for nothing.
         self._switch.claims.require_alone(info_hash, source, multi_file=bool(item["is_multi_file"]))
+        require_same_targets(source, final, self._links)
         if is_within(location(bytes(final.parent), mounts), location(bytes(source), mounts)):
             raise MoveRefused(f"the target {printable(str(final))} is inside of its own data", "target")
         if self.dry_run:
