@@ -25,8 +25,9 @@ Phase = Literal["copying", "switching", "cleaning"]
 class Move(msgspec.Struct, frozen=True, kw_only=True):
     """One item's data moves from `source` to `final`; paths are stored as hex because they may not be UTF-8.
 
-    `copying`: the item is untouched. `switching`: it is (or is about to be) closed; `started` is whether it was
-    started before. `cleaning`: rTorrent has the new path, only copied data remains to be removed from the old one.
+    `copying`: the item is untouched. `switching`: with `closed` it is (or is about to be) closed, and `started` is
+    whether it was started before. `cleaning`: rTorrent has the new path, only copied data remains to be removed from
+    the old one.
     """
 
     info_hash: str
@@ -37,11 +38,18 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase = "copying"
     by_copy: bool = False
     started: bool = False
+    closed: bool = True
+    """Whether `switching` has come to the item; always so in the journal of an earlier version."""
     identity: str = ""
     """Differs between two moves of one item; empty in the journal of an earlier version."""
     found: tuple[int, int] = (0, 0)
     """The inode of `source` and its time of modification (ns), so that other data at its place is not moved; 0 in the
     journal of an earlier version."""
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether something was done to the item, so that the move has to be finished."""
+        return self.phase != "copying" and self.closed
 
     @property
     def source(self) -> Path:

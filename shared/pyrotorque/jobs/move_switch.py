@@ -42,8 +42,7 @@ class MoveSwitch:
 
     def prepare(self, move: Move) -> Move:
         by_copy = self._files.prepare(move)
-        started = self._rtorrent.call("d.state", move.info_hash) == 1
-        move = msgspec.structs.replace(move, phase="switching", by_copy=by_copy, started=started)
+        move = msgspec.structs.replace(move, phase="switching", by_copy=by_copy, closed=False)
         self._journal.write(move)
         return move
 
@@ -54,6 +53,10 @@ class MoveSwitch:
         """
         if not self._is_switched(move):
             self._require_alone(move)
+            if not move.closed:
+                started = self._rtorrent.call("d.state", move.info_hash) == 1
+                move = msgspec.structs.replace(move, started=started, closed=True)
+                self._journal.write(move)
             self._rtorrent.call("d.stop", move.info_hash)
             self._rtorrent.call("d.close", move.info_hash)
             # Saved and awaited before the next save: on rTorrent 0.16 two saves may end in either order.
@@ -62,6 +65,7 @@ class MoveSwitch:
                 self._require_alone(move)  # saving may take seconds
             except UserError:
                 self._start_again(move)
+                self._journal.write(msgspec.structs.replace(move, closed=False))
                 raise
             self._rename(move)
             command = "d.directory_base.set" if move.multi_file else "d.directory.set"

@@ -136,6 +136,9 @@ class Mover(ItemJob):
             try:
                 move = self._journal.read(info_hash)
                 name, self._targets[info_hash] = move.name, printable(str(move.final))
+                if self.dry_run:
+                    self.log.info("would continue to move %s to %s", name, printable(str(move.final)))
+                    continue
                 self._resume(move)
                 self._failures.remove(info_hash)
             except SessionNotKnown:
@@ -183,7 +186,7 @@ class Mover(ItemJob):
 
     def _move(self, item: Item) -> None:
         info_hash, name = str(item["hash"]), printable(str(item["name"]))
-        target = self._target.render({**{field: item[field] for field in self.needed}, "job_name": self.name})
+        target = self._target_of(item)
         self._targets[info_hash] = printable(target)
         if not target:
             return
@@ -223,18 +226,26 @@ class Mover(ItemJob):
         )
         self._journal.write(move)
         try:
-            self._resume(move)
+            self._resume(move, is_decided=True)
         except OSError as error:
             raise UserError(f"cannot be moved to {printable(str(final))}: {error.strerror or error}") from error
 
-    def _resume(self, move: Move) -> None:
-        """Continue a move from its phase; each step is idempotent."""
+    def _target_of(self, item: Item) -> str:
+        return self._target.render({**{field: item[field] for field in self.needed}, "job_name": self.name})
+
+    def _resume(self, move: Move, *, is_decided: bool = False) -> None:
+        """Continue a move from its phase; each step is idempotent. `is_decided`: the item was read just now."""
         # What another rTorrent lacks was not erased, and a move that is cut off there would never be finished.
-        if ended := self.read_known(partial(self._why_ended, move)):
+        ended = self.read_known(partial(self._why_ended, move))
+        if not ended and not move.is_begun and not is_decided:
+            ended = self._why_unwanted(move)
+        if not ended and move.phase == "copying":
+            move = self._switch.prepare(move)
+            if move.by_copy:  # which may have taken hours
+                ended = self.read_known(partial(self._why_ended, move)) or self._why_unwanted(move)
+        if ended:
             self._abandon(move, ended)
             return
-        if move.phase == "copying":
-            move = self._switch.prepare(move)
         if move.phase == "switching":
             move = self._switch.switch(move)
         if move.phase == "cleaning":
@@ -261,8 +272,26 @@ class Mover(ItemJob):
             return "is no longer in rTorrent"
         return "" if move.phase == "cleaning" else self._switch.moved_by_others(move)
 
+    def _why_unwanted(self, move: Move) -> str:
+        """Why the item, to which nothing was done yet, is not to be moved there any more; empty if it is.
+
+        Raises MoveRefused while that cannot be decided: its data is incomplete, or being checked.
+        """
+        this, wanted = self.condition(f"hash={move.info_hash}"), self.chosen
+        for item in self.items(this, self.needed):
+            target = self._target_of(item)
+            if not target:
+                return "has no target any more"
+            if self.rules.folder(target) / move.source.name != move.final:
+                return f"is to be moved to {printable(target)} now"
+            if not item["is_wanted_done"] or self.rtorrent.call("d.hashing", move.info_hash):
+                raise MoveRefused("its data is incomplete, or is being checked: its move waits", "other")
+        if wanted is not None and not self.items(this.also(wanted), view=self.view):
+            return "does not match the condition any more"
+        return ""
+
     def _abandon(self, move: Move, why: str) -> None:
-        """The item was erased or moved meanwhile: keep all data, remove only an unfinished copy."""
+        """The item was erased, moved, or is not to be moved any more: keep all data, remove only an unfinished copy."""
         if os.path.lexists(move.source):
             self._files.remove_partial(move)
         self._journal.remove(move)
