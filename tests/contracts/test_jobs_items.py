@@ -210,6 +210,53 @@ def test_an_item_that_changed_since_the_run_began_is_left_as_it_is(
     assert (items["two"] in {row[0] for row in client.rows("main", ["d.hash="])}) == (what != "erased")
 
 
+def stopped(client: RTorrent, item: str) -> None:
+    client.call("d.stop", item)
+
+
+def tagged(client: RTorrent, item: str) -> None:
+    client.call("d.custom.set", item, "tags", "keep seen")
+
+
+def placed(client: RTorrent, item: str) -> None:
+    client.call("d.custom.set", item, "place", "new")
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "command", "expected"),
+    [
+        ({"action": "tag", "value": "good"}, tagged, "d.custom=tags", "good keep seen"),
+        ({"action": "untag", "value": "seen"}, tagged, "d.custom=tags", "keep"),
+        ({"action": "throttle", "value": "NULL"}, stopped, "d.state=", "0"),
+        ({"action": "custom", "value": "copy={{custom_place}}"}, placed, "d.custom=copy", "new"),
+    ],
+    ids=["tag", "untag", "throttle", "a value with a field"],
+)
+def test_what_an_owner_changes_right_before_the_turn_of_an_item_is_not_lost(
+    rtorrent: PrivateRTorrent,
+    items: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    change: Callable[[RTorrent, str], object],
+    command: str,
+    expected: str,
+) -> None:
+    client = RTorrent(rtorrent.url)
+    Action(config(action="start", condition="name=/./")).run()
+    job = Action(config(condition="name=/./", sort="name", **settings))
+    run_item = job.run_item
+
+    def changed_meanwhile(item: Item) -> None:
+        run_item(item)
+        if item["name"] == "one":
+            change(client, items["two"])
+
+    monkeypatch.setattr(job, "run_item", changed_meanwhile)
+    job.run()
+    rows: dict[str, str] = dict(client.rows("main", ["d.name=", command]))  # type: ignore[arg-type]
+    assert rows["two"] == expected
+
+
 def test_a_program_runs_for_items_that_match_at_its_turn(
     items: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

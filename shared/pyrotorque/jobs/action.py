@@ -27,6 +27,8 @@ _PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
     "reannounce": ("d.tracker_announce",),
 }
 _TAGS: Final = "d.custom=tags"
+# What cannot be undone, or is computed from the item: a change by its owner in between would be lost.
+_BY_STATE: Final = ("delete", "tag", "untag", "throttle")
 _WITH_VALUE: Final = ("priority", "throttle", "custom", "tag", "untag")
 _ALIASES: Final = {"erase": "delete", "check": "hash_check", "set_prio": "priority", "set_throttle": "throttle",
                    "set_custom": "custom", "flush": "save"}  # fmt: skip
@@ -52,7 +54,7 @@ class Action(ItemJob):
         if self.action in _WITH_VALUE and not get_text(config, "value", "args"):
             raise UserError(f"job.{self.name}.value is not set: action {self.action} needs it")
         self.needed = self.check_fields(self._value.fields - {"job_name"}) | {"tagged", "is_active", "throttle"}
-        if self.action == "delete":
+        if self.action in _BY_STATE or self._value.fields - {"job_name"}:
             self.fresh_for = 0.0
         accepted = get_text(config, "erased_handler") or "refuse"
         if accepted not in ("refuse", "accept"):
