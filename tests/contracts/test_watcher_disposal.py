@@ -7,7 +7,9 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from demo.metafiles import info_hash
@@ -15,6 +17,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque import logs
 from pyrotorque.linux.filesystems import filesystem_type, read_mounts
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque_watcher.settle.metafile_names import MetafileNames
 from pyrotorque_watcher.settle.ties import TieChange, Ties
 from tests.dropping import drop, items
 from tests.programs import Program
@@ -287,3 +290,50 @@ def test_names_that_are_too_long_are_reported_in_the_owners_log(
     watching.settle()
     assert path.exists()
     assert any("File name too long" in line for line in lines)
+
+
+@pytest.mark.parametrize("how", ["delete", "rename", "move"])
+@pytest.mark.parametrize("is_of_group", [False, True])
+def test_a_dry_run_disposes_of_nothing_and_its_end_of_all(
+    short_folder: Path,
+    root: Path,
+    rtorrent: PrivateRTorrent,
+    caplog: pytest.LogCaptureFixture,
+    how: str,
+    is_of_group: bool,
+) -> None:
+    folders = {"loaded_path": short_folder / "loaded", "failed_path": short_folder / "failed"}
+    settings: dict[str, Any] = {"on_failed": how, "on_loaded": how, **folders}
+    dry = job(root, dry_run=not is_of_group, **settings)
+    with Watching(short_folder, dry, url=rtorrent.url, dry_run=is_of_group) as watching, caplog.at_level("INFO"):
+        watching.settle()
+        (root / "page.torrent").write_bytes(b"<html>log in</html>")
+        watching.until(lambda: watching.state(root / "page.torrent") == "failed")
+        watching.until(lambda: f"WOULD {how} {root / 'page.torrent'}" in caplog.text)
+        assert (root / "page.torrent").exists()
+        watching.settings = msgspec.structs.replace(watching.settings, dry_run=False)
+        watching.again(job(root, **settings))
+        watching.until(lambda: not (root / "page.torrent").exists())
+
+
+def test_a_dry_run_leaves_what_was_loaded_before_it(
+    short_folder: Path,
+    root: Path,
+    rtorrent: PrivateRTorrent,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(_: object) -> None:
+        raise OSError(errno.EIO, "disk error")
+
+    with Watching(short_folder, job(root, on_loaded="delete"), url=rtorrent.url) as watching, caplog.at_level("INFO"):
+        watching.settle()
+        with monkeypatch.context() as patched:
+            patched.setattr(MetafileNames, "remove", failing)
+            watching.load(root / "a.torrent")
+            watching.until(lambda: "disk error; trying again" in caplog.text)
+        watching.again(job(root, on_loaded="delete", dry_run=True))
+        watching.until(lambda: f"WOULD delete {root / 'a.torrent'}" in caplog.text)
+        assert (root / "a.torrent").exists()
+        watching.again(job(root, on_loaded="delete"))
+        watching.until(lambda: not (root / "a.torrent").exists())

@@ -159,6 +159,10 @@ class Disposer:
         how = "keep" if job is None else self._how(todo, row, job)
         removal = None
         if job is not None and how != "keep":
+            if job.settings.dry_run:
+                if not self._wait(row, now):
+                    log.info("%s: WOULD %s %s", row.job, how, printable(row.path))
+                return None
             try:
                 removal = self._named(todo, row, job.settings, how)
             except OtherFile:
