@@ -26,7 +26,7 @@ from pyrotorque_watcher.load.prepare import ForFleet, LoadJob, ReadyLoad, prepar
 from pyrotorque_watcher.load.renames import follow_rename
 from pyrotorque_watcher.load.rtorrent_items import BATCH_LOADS, RTorrentItems, is_full, take_batch
 from pyrotorque_watcher.load.sent_rows import LoadAttempts, SentRows
-from pyrotorque_watcher.load.visibility import RTorrentInstance
+from pyrotorque_watcher.load.visibility import RTorrentInstance, mapped
 from pyrotorque_watcher.rows import LoadRefused, Row, Sighting
 from pyrotorque_watcher.scan.content import (
     FileGone,
@@ -79,6 +79,8 @@ class Loader:
 
     def __post_init__(self) -> None:
         self.sent_rows = SentRows(self.ledger, self.outcomes, self.instance, self.items, self.attempts)
+        self._data: set[int] = set()
+        """Turns of rows whose file is data of an item."""
 
     def step(self, now: float) -> bool:
         """Send some of what was seen and check what was sent; whether there may be more to do at once."""
@@ -126,6 +128,7 @@ class Loader:
         """Load `waiting` in their order; while rTorrent works on one batch, those after the next are prepared. Those
         that are left remain in `waiting`."""
         sent = list[Row]()
+        self._data = {row.turn for row in waiting if self._is_data(row)}  # before rTorrent works on a batch
         began, enough = time.monotonic(), len(waiting) - _STEP_ROWS
         ready: deque[ReadyLoad] = deque()
 
@@ -169,7 +172,7 @@ class Loader:
         if self.attempts.unanswered[row.turn] >= _UNANSWERED_MAX:
             self._fail(row, LoadRefused("timeout", _crash_suspicion(self.attempts.unanswered.pop(row.turn))))
             return None
-        plan = prepare(row, job, self.instance, now)
+        plan = prepare(row, job, self.instance, now, is_data=row.turn in self._data)
         if isinstance(plan, ForFleet):
             self._offer(row, plan, now, dry_run=job.settings.dry_run)
             return None
@@ -184,6 +187,13 @@ class Loader:
             return None
         planned = msgspec.structs.replace(row, load=record_of(plan, row.load.attempts + 1))
         return ReadyLoad(planned, plan, job.settings, suspect=self.attempts.unanswered[row.turn] > 0)
+
+    def _is_data(self, row: Row) -> bool:
+        """Whether the file is data of an item, so that no other one is to be tied to it."""
+        job = self.jobs.get(row.job)
+        if job is None or job.settings.tie == "no":
+            return False
+        return bool(self.instance.data_holder(mapped(row.path, job.settings.path_map)))
 
     def _absences(self, batch: Sequence[ReadyLoad], meanwhile: Callable[[], None]) -> Absences:
         """What rTorrent does not have of `batch`, by a request of its own."""

@@ -82,8 +82,10 @@ class ForFleet:
 _NO_METAFILE = "the fleet places metafiles, not magnet links: put the file into a tree with place = local"
 
 
-def prepare(row: Row, job: LoadJob, rtorrent: RTorrentView, now: float) -> LoadPlan | ForFleet | NotLoadable:
-    """How `row` is loaded, or why it is not."""
+def prepare(
+    row: Row, job: LoadJob, rtorrent: RTorrentView, now: float, *, is_data: bool = False
+) -> LoadPlan | ForFleet | NotLoadable:
+    """How `row` is loaded, or why it is not. `is_data`: the file is data of an item."""
     content = read_metafile(row, now, job.settings.settle_time, job.reader)
     if not isinstance(content, MetafileContent):
         return content
@@ -92,7 +94,7 @@ def prepare(row: Row, job: LoadJob, rtorrent: RTorrentView, now: float) -> LoadP
             return LoadRefused("invalid", reason)
     try:
         with limited(METAFILE_SECONDS):
-            return _plan(row, content.torrents, job, rtorrent)
+            return _plan(row, content.torrents, job, rtorrent, is_data=is_data)
     except OSError as error:
         return NotReadable(error.strerror or str(error))
     except MemoryError:
@@ -104,7 +106,9 @@ def prepare(row: Row, job: LoadJob, rtorrent: RTorrentView, now: float) -> LoadP
         return LoadRefused("template", f"{first} (and {len(more)} more in it)" if more else first)
 
 
-def _plan(row: Row, torrents: Torrents, job: LoadJob, rtorrent: RTorrentView) -> LoadPlan | ForFleet | LoadRefused:
+def _plan(
+    row: Row, torrents: Torrents, job: LoadJob, rtorrent: RTorrentView, *, is_data: bool
+) -> LoadPlan | ForFleet | LoadRefused:
     settings, flags = job.settings, path_flags(row.path, row.root)
     recipe = job.recipes.of(row)
     if recipe.is_for_fleet:
@@ -113,9 +117,9 @@ def _plan(row: Row, torrents: Torrents, job: LoadJob, rtorrent: RTorrentView) ->
         return ForFleet(torrent.info_hash, torrent.name) if is_metafile else LoadRefused("refused", _NO_METAFILE)
     state = InitialState.HOLD if row.hold == FleetHold.HELD else initial_state(recipe.policy, flags)
     theirs = mapped(row.path, settings.path_map)
-    # rTorrent deletes the metafile with a tied item, so a file of several torrents is tied to none of them. A tie to a
-    # file that is deleted next would have to be cut, and that saved, before the file may go.
-    may_be_tied = len(torrents) == 1 and recipe.on_loaded != "delete"
+    # rTorrent deletes the metafile with a tied item, so a file of several torrents is tied to none of them, and no item
+    # is tied to data of another. A tie to a file that is deleted next would have to be cut, and that saved, before.
+    may_be_tied = len(torrents) == 1 and recipe.on_loaded != "delete" and not is_data
     tied = may_be_tied and (settings.tie == "yes" or (settings.tie == "auto" and rtorrent.sees(row.path, theirs)))
     tie = tie_command(theirs) if tied else None
 

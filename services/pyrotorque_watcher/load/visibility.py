@@ -12,6 +12,7 @@ from typing import Final
 from pyrotorque.errors import RTorrentFault, RTorrentUnavailable
 from pyrotorque.linux.processes import PROC, runs_program
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque_watcher.load.item_data import ItemData
 
 _FRESH: Final = 0.5
 
@@ -105,6 +106,10 @@ class RTorrentInstance:
     """Empty until the process is identified, and after a call failed: another process may answer the next one."""
     version: str = ""
     session_folder: bytes = b""
+    data: ItemData = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.data = ItemData(self.rtorrent)
 
     def identify(self) -> None:
         identity = self.rtorrent.identity()
@@ -135,6 +140,10 @@ class RTorrentInstance:
         if self.files.has_ended:
             self.identify()  # it was restarted, and no call failed meanwhile
         return self.files.sees(ours, theirs)
+
+    def data_holder(self, theirs: bytes) -> str:
+        """The name of an item whose data the file at `theirs` is; empty if there is none. Raises RTorrentError."""
+        return self.data.holder(theirs)
 
     def known(self, command: str) -> bool:
         """Whether this rTorrent has the command."""

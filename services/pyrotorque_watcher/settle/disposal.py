@@ -66,8 +66,12 @@ class Disposer:
     ties: Ties
     as_user: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     """Gives new folders and files the owner's permissions."""
+    data_holder: Callable[[bytes], str] = lambda _: ""
+    """The name of an item with the file at this path of rTorrent's as its data; empty if there is none."""
     _reported_kept: set[str] = field(default_factory=set[str])
     """The jobs for which it was reported that `on_failed` does not apply to all that failed."""
+    _reported_data: set[str] = field(default_factory=set[str])
+    """The jobs for which it was reported that a file is data of an item."""
     _retries: dict[int, _Retry] = field(default_factory=dict[int, _Retry])
     """Of the rows that wait, by their turn."""
 
@@ -158,7 +162,7 @@ class Disposer:
         job = self.jobs.get(row.job)
         how = "keep" if job is None else self._how(todo, row, job)
         removal = None
-        if job is not None and how != "keep":
+        if job is not None and how != "keep" and not self._is_data(row, job, how):
             if job.settings.dry_run:
                 if not self._wait(row, now):
                     log.info("%s: WOULD %s %s", row.job, how, printable(row.path))
@@ -175,6 +179,23 @@ class Disposer:
             with self.ledger.transaction():
                 self._done(todo, row)
         return removal
+
+    def _is_data(self, row: Row, job: LoadJob, how: Disposal) -> bool:
+        """Whether an item has the file, which then stays."""
+        name = self.data_holder(mapped(row.path, job.settings.path_map))
+        if not name:
+            return False
+        text = (
+            f"{row.job}: {printable(row.path)} stays where it is: it is data of the item {name}, so {how} does "
+            "not apply; keep rTorrent's download folder and the watched folders apart"
+        )
+        if row.job in self._reported_data:
+            log.info("%s", text)
+        else:
+            self._reported_data.add(row.job)
+            log.warning("%s", text)
+            logs.owner_event("metafile kept", text, subject=row.job)
+        return True
 
     def _named(self, todo: Todo, row: Row, settings: WatchSettings, how: Disposal) -> Removal | None:
         names = MetafileNames.find(row)

@@ -1,0 +1,116 @@
+"""A metafile in a watched tree that is data of an item: it is loaded, and the item keeps its data."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque_watcher.load import item_data
+from tests.cleaning import SILENT
+from tests.dropping import drop
+from tests.waiting import eventually
+from tests.watching import Watching, job
+
+PLACES = {"file": "inner.torrent", "folder": "Pack/inner.torrent", "deep": "Pack/more/ü x/inner.torrent"}
+
+
+def downloaded(client: RTorrent, root: Path, inside: str, content: bytes, *, through: Path | None = None) -> str:
+    """An item whose data is in the watched tree; its only file, or one of two, is at `inside` of the root."""
+    path = root / inside
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    data = root / Path(inside).parts[0]
+    if data != path:
+        (data / "other").write_bytes(os.urandom(30_000))
+    metafile = make_metafile(data.name, content=data, announce=SILENT)
+    client.call("load.raw_start", "", metafile, f'd.directory.set="{through or root}"')
+    info = info_hash(metafile)
+    eventually(lambda: is_complete(client, info), 20)
+    return info
+
+
+def is_complete(client: RTorrent, info: str) -> bool:
+    return client.multicall([(command, (info,)) for command in ("d.complete", "d.hashing")]) == [1, 0]
+
+
+def is_intact(client: RTorrent, info: str) -> bool:
+    client.call("d.check_hash", info)
+    eventually(lambda: client.call("d.hashing", info) == 0, 20)
+    return is_complete(client, info)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("how", ["keep", "delete", "rename", "move"])
+@pytest.mark.parametrize("content", ["metafile", "no metafile"])
+def test_data_of_an_item_stays_and_no_item_is_tied_to_it(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent, place: str, how: str, content: str
+) -> None:
+    outer = short_folder / "loaded", short_folder / "failed"
+    settings = job(root, on_loaded=how, on_failed=how, loaded_path=outer[0], failed_path=outer[1])
+    inner = make_metafile("inner", announce=SILENT) if content == "metafile" else b"<html>not downloaded yet</html>"
+    with Watching(short_folder, settings, url=rtorrent.url) as watching:
+        watching.settle()
+        item = downloaded(client, root, PLACES[place], inner)
+        path = root / PLACES[place]
+        watching.until(lambda: watching.state(path) in ("loaded", "failed"))
+        drop(root / "later.torrent")  # when this one is done with, so is the other one
+        later = root / "later.torrent"
+        watching.until(lambda: watching.state(later) == "loaded" if how == "keep" else not later.exists())
+        assert path.read_bytes() == inner
+        assert is_intact(client, item)
+        if content == "metafile":
+            client.call("d.erase", info_hash(inner))
+            assert path.exists(), "rTorrent deletes what an item is tied to"
+
+
+def test_data_by_a_linked_folder_stays(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    (short_folder / "downloads").symlink_to(root)
+    with Watching(short_folder, job(root, on_loaded="delete"), url=rtorrent.url) as watching:
+        watching.settle()
+        inner = make_metafile("inner", announce=SILENT)
+        item = downloaded(client, root, PLACES["folder"], inner, through=short_folder / "downloads")
+        watching.until(lambda: watching.state(root / PLACES["folder"]) == "loaded")
+        drop(root / "later.torrent")
+        watching.until(lambda: not (root / "later.torrent").exists())
+        assert is_intact(client, item)
+
+
+def test_a_metafile_beside_data_is_disposed_of(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the folder of an item, but none of its files; and with the name of data elsewhere."""
+    with Watching(short_folder, job(root, on_loaded="delete"), url=rtorrent.url) as watching:
+        watching.settle()
+        (root / "elsewhere").mkdir()
+        (root / "elsewhere/Pack").write_bytes(b"x" * 30_000)
+        metafile = make_metafile("x.torrent", content=root / "elsewhere/Pack", announce=SILENT)
+        client.call("load.raw", "", metafile, f"d.directory.set={short_folder}")
+        downloaded(client, root, PLACES["folder"], make_metafile("inner", announce=SILENT))
+        for name in ("Pack/added.torrent", "x.torrent"):
+            drop(root / name)
+        watching.until(lambda: not (root / "Pack/added.torrent").exists() and not (root / "x.torrent").exists())
+        assert (root / PLACES["folder"]).exists()
+        assert caplog.text.count("it is data of the item Pack") == 1
+
+
+def test_items_are_not_read_for_each_metafile(
+    watching: Watching, root: Path, client: RTorrent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    reading = item_data.ItemData._read  # pyright: ignore[reportPrivateUsage]
+
+    def counted(data: item_data.ItemData) -> None:
+        read.append(data)
+        reading(data)
+
+    monkeypatch.setattr(item_data.ItemData, "_read", counted)
+    monkeypatch.setattr(item_data, "_FRESH", 3600.0)
+    for number in range(20):
+        drop(root / f"{number}.torrent")
+    watching.until(lambda: watching.states("loaded") == 20)
+    assert len(read) == 1
