@@ -1,7 +1,9 @@
 """A metafile in a watched tree that is data of an item: it is loaded, and the item keeps its data."""
 
 import os
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -98,19 +100,63 @@ def test_a_metafile_beside_data_is_disposed_of(
         assert caplog.text.count("it is data of the item Pack") == 1
 
 
-def test_items_are_not_read_for_each_metafile(
-    watching: Watching, root: Path, client: RTorrent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[object] = []
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """One entry for each time that all items are read."""
+    found: list[object] = []
     reading = item_data.ItemData._read  # pyright: ignore[reportPrivateUsage]
 
     def counted(data: item_data.ItemData) -> None:
-        read.append(data)
+        found.append(data)
         reading(data)
 
     monkeypatch.setattr(item_data.ItemData, "_read", counted)
+    return found
+
+
+def test_items_are_not_read_for_each_metafile(
+    watching: Watching, root: Path, readings: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(item_data, "_FRESH", 3600.0)
     for number in range(20):
         drop(root / f"{number}.torrent")
     watching.until(lambda: watching.states("loaded") == 20)
-    assert len(read) == 1
+    assert len(readings) == 1
+
+
+def test_a_metafile_far_from_all_data_needs_no_further_reading(
+    watching: Watching, root: Path, client: RTorrent, readings: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session of 10,000 would make each load wait."""
+    monkeypatch.setattr(item_data, "_FRESH", -1.0)
+    client.call("directory.default.set", "", str(root.parent / "downloads"))
+    for count in range(1, 6):
+        drop(root / f"{count}.torrent")
+        watching.until(partial(has_loaded, watching, count))
+    assert len(readings) == 1
+
+
+def has_loaded(watching: Watching, count: int) -> bool:
+    return watching.states("loaded") == count
+
+
+@pytest.mark.parametrize(
+    ("path", "is_near"),
+    [
+        ("/data/x.torrent", True),
+        ("/data/Pack/sub/x.torrent", True),
+        ("/data/deeper/x.torrent", True),
+        ("/elsewhere/Pack/x.torrent", True),  # perhaps the same folder, through a link
+        ("/x.torrent", False),
+        ("/elsewhere/x.torrent", False),
+        ("/database/x.torrent", False),
+    ],
+)
+def test_what_is_near_data(path: str, is_near: bool) -> None:
+    class Items:
+        def rows(self, *_: object) -> list[list[str]]:
+            return [["A" * 40, "/data/Pack", "/data/Pack", "Pack", "1"]]
+
+    data = item_data.ItemData(cast("RTorrent", Items()))
+    data._read()  # pyright: ignore[reportPrivateUsage]
+    assert data._is_near_data(path.encode()) is is_near  # pyright: ignore[reportPrivateUsage]

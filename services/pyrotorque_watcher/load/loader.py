@@ -193,7 +193,8 @@ class Loader:
         job = self.jobs.get(row.job)
         if job is None or job.settings.tie == "no":
             return False
-        return bool(self.instance.data_holder(mapped(row.path, job.settings.path_map)))
+        theirs = mapped(row.path, job.settings.path_map)
+        return bool(self.instance.data_holder(theirs, is_irreversible=False))
 
     def _absences(self, batch: Sequence[ReadyLoad], meanwhile: Callable[[], None]) -> Absences:
         """What rTorrent does not have of `batch`, by a request of its own."""

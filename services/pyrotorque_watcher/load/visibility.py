@@ -141,9 +141,9 @@ class RTorrentInstance:
             self.identify()  # it was restarted, and no call failed meanwhile
         return self.files.sees(ours, theirs)
 
-    def data_holder(self, theirs: bytes) -> str:
+    def data_holder(self, theirs: bytes, *, is_irreversible: bool = True) -> str:
         """The name of an item whose data the file at `theirs` is; empty if there is none. Raises RTorrentError."""
-        return self.data.holder(theirs)
+        return self.data.holder(theirs, is_irreversible=is_irreversible)
 
     def known(self, command: str) -> bool:
         """Whether this rTorrent has the command."""
