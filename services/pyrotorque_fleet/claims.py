@@ -98,11 +98,12 @@ def folder_error(folder: str) -> str:
 # -- steps of the sender
 
 
-def offer(new: Claim, known: Claim | None) -> Claim | KnownClaim:
-    """The claim to write for a metafile that was dropped. `known` is what is stored."""
+def offer(new: Claim, known: Claim | None, *, is_gone: bool = False) -> Claim | KnownClaim:
+    """The claim to write for a metafile that was dropped. `known` is what is stored; with `is_gone`, the group that
+    had its item has looked just now, and has it no more."""
     if known is None:
         return new
-    if known.state in ("withdrawn", "failed") or is_missing(known):
+    if known.state in ("withdrawn", "failed") or is_missing(known) or (is_gone and known.state == "done"):
         return replace(new, generation=known.generation)
     return KnownClaim(known)
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyrotorque.errors import RTorrentError, RTorrentFault, SessionNotKnown
-from pyrotorque.rtorrent import Call, RTorrent
+from pyrotorque.errors import RTorrentError, RTorrentFault, SessionNotKnown, StateError
+from pyrotorque.rtorrent import Call, Identity, RTorrent, Value
 from pyrotorque.rtorrent.identity import IDENTITY_COMMANDS, identity_from
 from pyrotorque.rtorrent.recognition import SessionGate
-from pyrotorque.store import rows_of_other
+from pyrotorque.rtorrent.session import Session
+from pyrotorque.store import read_rows_of_other
 from pyrotorque.text import printable
 from pyrotorque_fleet.messages import Held, SoughtItem
 
@@ -34,28 +35,42 @@ class ItemHolders:
     ledger: Path
     rtorrent: RTorrent | None
     gate: SessionGate | None = None
+    _session: Session = field(default_factory=Session)
     _names: dict[tuple[str, str], bool] = field(default_factory=dict[tuple[str, str], bool])
     _names_at: float = -1e9
 
     def held(self) -> set[str]:
-        return {info_hash for (info_hash,) in rows_of_other(self.ledger, _HELD)}
+        """Raises StateError: an item that is held must not look like one that is there."""
+        return {info_hash for (info_hash,) in read_rows_of_other(self.ledger, _HELD)}
 
     def answer(self, sought: tuple[SoughtItem, ...]) -> Held:
-        """Of these items, which are here, and of which a sibling is."""
-        there = self.present([each.info_hash for each in sought]) if sought else None
-        if there is None:
+        """Of these items, which are here, which of them are complete and saved, and of which a sibling is here."""
+        looked = self._look([each.info_hash for each in sought]) if sought else None
+        if looked is None or self.rtorrent is None:
             return Held(group=self.group)
+        identity, there = looked
         try:
+            items = there.keys() - self.held()
             siblings = self._siblings([each for each in sought if each.name and each.info_hash not in there])
-        except RTorrentError:
+            self._session.locate(self.rtorrent, identity)
+        except (RTorrentError, StateError) as error:
+            log.debug("%s", error)
             return Held(group=self.group)
-        return Held(group=self.group, items=tuple(sorted(there - self.held())), siblings=tuple(sorted(siblings)))
+        kept = [each for each in items if there[each] == 0 and self._session.holds(each) is not False]
+        return Held(
+            group=self.group, items=tuple(sorted(items)), siblings=tuple(sorted(siblings)), kept=tuple(sorted(kept))
+        )
 
     def present(self, hashes: Sequence[str]) -> set[str] | None:
         """Those of these items that rTorrent has, held or not; None if it does not answer, or is not the known one."""
+        looked = self._look(hashes)
+        return None if looked is None else set(looked[1])
+
+    def _look(self, hashes: Sequence[str]) -> tuple[Identity, dict[str, Value]] | None:
+        """Which rTorrent it is, and whether each item that it has is a magnet link without its metadata (1)."""
         if self.rtorrent is None:
             return None
-        calls: list[Call] = [*((name, ()) for name in IDENTITY_COMMANDS), *(("d.hash", (each,)) for each in hashes)]
+        calls: list[Call] = [*((name, ()) for name in IDENTITY_COMMANDS), *(("d.is_meta", (each,)) for each in hashes)]
         try:
             answers = self.rtorrent.multicall(calls, timeout=_TIMEOUT, label="fleet")
             identity = identity_from(answers[: len(IDENTITY_COMMANDS)], self.rtorrent.call)
@@ -64,8 +79,8 @@ class ItemHolders:
         except (RTorrentError, SessionNotKnown) as error:
             log.debug("%s", error)
             return None
-        found = answers[len(IDENTITY_COMMANDS) :]
-        return {each for each, answer in zip(hashes, found, strict=True) if not isinstance(answer, RTorrentFault)}
+        found = zip(hashes, answers[len(IDENTITY_COMMANDS) :], strict=True)
+        return identity, {each: answer for each, answer in found if not isinstance(answer, RTorrentFault)}
 
     def _siblings(self, sought: list[SoughtItem]) -> set[str]:
         """Those with an item of the same name and size here. Names of others are never a part of a command."""

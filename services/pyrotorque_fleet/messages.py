@@ -89,11 +89,16 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of one group to `holds`: of which of the sought items it has the item, and of which a sibling."""
+    """The answer of one group to `holds`: of which of the sought items it has the item, and of which a sibling.
+
+    `kept` are those of `items` whose metadata and session files are complete, so that a metafile of them may be
+    removed. It is None if the group could not look, and from version 1.1.0.
+    """
 
     group: GroupName
     items: Annotated[tuple[InfoHash, ...], Meta(max_length=64)] = ()
     siblings: Annotated[tuple[InfoHash, ...], Meta(max_length=64)] = ()
+    kept: Annotated[tuple[InfoHash, ...], Meta(max_length=64)] | None = None
 
 
 class BidRefusal(msgspec.Struct, frozen=True, kw_only=True):

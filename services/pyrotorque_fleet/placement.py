@@ -136,12 +136,16 @@ class Placement:
                 self.bad_value()
                 log.debug("ignored the claim %s: %s", printable(each.info_hash)[:80], error)
         if found:
-            for claim in self.table.taken_from(self.settings.name, (claim for _, claim, _ in found)):
-                self._report_taken(claim)
+            taken = self.table.taken_from(self.settings.name, (claim for _, claim, _ in found))
+            here = self.holders.present([claim.info_hash for claim in taken]) if taken else None
+            for claim in taken:
+                if here is None or claim.info_hash in here:
+                    self._report_taken(claim)
             self.table.apply(found)
 
     def _report_taken(self, claim: Claim) -> None:
-        """It was released by hand while this group was away: afterwards it would see both steps."""
+        """It was released by hand while this group was away: afterwards it would see both steps. What this group has no
+        more may be offered again by anyone."""
         text = (
             f"{printable(claim.facts.name)} ({claim.info_hash}) was released by hand while this group was away, and "
             f"{claim.owner} has it now: if its item is still here, erase it in one of them"

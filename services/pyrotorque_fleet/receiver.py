@@ -181,7 +181,8 @@ class ClaimReceiver:
         """Ask all groups whether one of them has the item, then ask for the permission."""
         unknown: list[Claim] = []
         for revision, claim, record in entries:
-            generation, holder = self._free.get(claim.info_hash, (-1, ""))
+            # Used once: after an outage of the fleet, an earlier answer says nothing.
+            generation, holder = self._free.pop(claim.info_hash, (-1, ""))
             if record is None or self.table.lost_holder(claim.info_hash) not in ("", self.group):
                 continue  # an older assignment, which the servers had left: another group was granted it since
             if generation != record.generation and self.present() > 1:

@@ -1,7 +1,8 @@
 """The sender's part of placement: offers the metafiles in trees of the fleet, and reports what became of them.
 
 Each file goes through: the content is stored, the claim is created, a group has it, the watcher records that. What is
-interrupted continues from the records in the file and from the claim.
+interrupted continues from the records in the file and from the claim. A file is given up only when a group says at
+that moment that it has the item, see `kept_items`.
 """
 
 import logging
@@ -18,6 +19,7 @@ from pyrotorque.text import printable
 from pyrotorque_fleet.claim_table import ClaimTable
 from pyrotorque_fleet.claims import Claim, KnownClaim, encode_claim, is_missing, is_same_offer, offer, withdraw
 from pyrotorque_fleet.inbox import Inbox, OfferedFile
+from pyrotorque_fleet.kept_items import Keeping, KeptItems, Verdict
 from pyrotorque_fleet.local_group import LocalWatcher
 from pyrotorque_fleet.messages import BadValue, Question, SoughtItem, decode_held, encode
 from pyrotorque_fleet.swaps import ClaimSwaps
@@ -50,7 +52,9 @@ class OfferSender:
     _unreadable: dict[int, float] = field(default_factory=dict[int, float])
     _verified: dict[int, float] = field(default_factory=dict[int, float])
     """By turn: when an offer that waits was compared with that of the servers."""
-    _settled: int = -1
+
+    def __post_init__(self) -> None:
+        self._kept = KeptItems(self.swaps, self.present, self.bad_value)
 
     def notice(self) -> None:
         """The watcher has something to offer."""
@@ -72,6 +76,7 @@ class OfferSender:
         for turn, token, claim, is_stored in offers:
             if (found := self._advance(turn, token, claim, is_stored, now)) is not None:
                 settled.append(found)
+        self._kept.ask(now)
         if settled and self.watcher.settle(settled, now):
             self._forget([each.turn for each in settled])
 
@@ -163,7 +168,7 @@ class OfferSender:
         if turn not in self._asked or not self.swaps.is_free(mine.info_hash, now):
             return None
         found = self.table.get(mine.info_hash)
-        known = None if found is None else found[1]
+        revision, known = found or (0, None)
         if known is not None and is_same_offer(known, self.group, mine.offer):
             if is_missing(known):
                 self._store(turn, mine, lambda: self._offer_again(mine.info_hash))
@@ -172,19 +177,32 @@ class OfferSender:
                 self._verified[turn] = now
                 self.swaps.read(mine.info_hash)  # the servers may have lost it
                 return None
-            return _outcome(turn, token, known)
+            if known.state != "done":
+                return _outcome(turn, token, known)
+            found_now = self._kept.of(mine.info_hash, revision, known.owner, now)
+            return None if found_now is None else _placed(turn, token, found_now, known.reason)
         if holder := self._asked[turn]:
-            if is_stored:  # the bucket of its claim was lost, and its holder has not created it again yet
-                return SettledOffer(turn=turn, token=token, state="placed", group=holder)
-            return SettledOffer(turn=turn, token=token, state="duplicate", reason=f"{holder} has it")
+            if (found_now := self._kept.of(mine.info_hash, revision, holder, now)) is None:
+                return None
+            if found_now.keeping is Keeping.GONE:
+                del self._asked[turn]
+                return None
+            # Stored: the bucket of its claim was lost, and its holder has not created it again yet.
+            return (_placed if is_stored else _duplicate)(turn, token, found_now)
         if self.table.lost_holder(mine.info_hash):
             return None  # the servers lost the claim of the group that has it
         new = offer(mine, known)
         if isinstance(new, KnownClaim):
             # Until a group has the item, that offer may be withdrawn or lost, and this file may be the only copy.
-            if new.claim.state != "done":
+            if (
+                new.claim.state != "done"
+                or (found_now := self._kept.of(mine.info_hash, revision, new.claim.owner, now)) is None
+            ):
                 return None
-            return SettledOffer(turn=turn, token=token, state="duplicate", reason=f"{new.claim.owner} has it")
+            if found_now.keeping is not Keeping.GONE:
+                return _duplicate(turn, token, found_now)
+            new = offer(mine, known, is_gone=True)
+            assert isinstance(new, Claim)
         if self.swaps.is_full:
             return None
         if not is_stored:
@@ -192,9 +210,7 @@ class OfferSender:
             return None
         generation = max(new.generation, self.table.lost_generation(mine.info_hash))
         new = msgspec.structs.replace(new, generation=generation)
-        self.swaps.swap(
-            new, 0 if found is None else found[0], lambda: log.info("offered %s", printable(mine.facts.name))
-        )
+        self.swaps.swap(new, revision, lambda: log.info("offered %s", printable(mine.facts.name)))
         return None
 
     def _store(self, turn: int, mine: Claim, then: Callable[[], None]) -> None:
@@ -221,16 +237,37 @@ class OfferSender:
 
     def _forget(self, turns: list[int]) -> None:
         if turns:
+            for turn, _, claim, _ in self.table.offers():
+                if turn in turns:
+                    self._kept.forget(claim.info_hash)
             self.table.forget_offers(turns)
             for turn in turns:
                 self._asked.pop(turn, None)
                 self._verified.pop(turn, None)
 
 
+_STAYS: Final = {
+    Keeping.INCOMPLETE: "{} has it without its metadata, or has not saved it: the metafile stays where it is",
+    Keeping.GONE: "{} had it, and has it no more: the metafile stays where it is",
+    Keeping.UNKNOWN: "{} had it, and did not say whether it has it still: the metafile stays where it is",
+}
+
+
+def _placed(turn: int, token: str, found: Verdict, reason: str = "") -> SettledOffer:
+    stays = _STAYS.get(found.keeping, "").format(found.group)
+    return SettledOffer(
+        turn=turn, token=token, state="placed", group=found.group, reason=stays or reason, keeps_file=bool(stays)
+    )
+
+
+def _duplicate(turn: int, token: str, found: Verdict) -> SettledOffer:
+    stays = _STAYS.get(found.keeping, "").format(found.group)
+    reason = stays or f"{found.group} has it"
+    return SettledOffer(turn=turn, token=token, state="duplicate", reason=reason, keeps_file=bool(stays))
+
+
 def _outcome(turn: int, token: str, claim: Claim) -> SettledOffer | None:
     match claim.state:
-        case "done":
-            return SettledOffer(turn=turn, token=token, state="placed", group=claim.owner, reason=claim.reason)
         case "failed":
             return SettledOffer(turn=turn, token=token, state="failed", reason=claim.reason or "no group can load it")
         case "withdrawn":

@@ -126,18 +126,27 @@ class Ledger(FileLedger):
             [(*_columns(row.load), incarnation, now + _NEXT_CHECK, now, row.turn, row.token) for row in rows],
         )
 
-    def mark_unchanged(self, row: Row, now: float) -> None:
-        """The item that was loaded from this file before is still there: nothing was loaded."""
-        change = f"{_LOAD}, state = 'loaded', {PUBLISHED} = 1, reason = '', kind = '', absence = '', todo = 'loaded'"
-        self._update(row, change, _columns(row.load), now)
+    def mark_unchanged(self, row: Row, incarnation: str, now: float) -> None:
+        """The item that was loaded from this file before is there: nothing was loaded. It may not be saved yet."""
+        change = (
+            f"{_LOAD}, state = 'visible', incarnation = ?, next_try = ?, {PUBLISHED} = 1, reason = '', kind = '',"
+            " absence = ''"
+        )
+        self._update(row, change, (*_columns(row.load), incarnation, now), now)
 
-    def mark_duplicate(self, row: Row, reason: str, now: float) -> None:
-        """rTorrent has this torrent, loaded from another file: the tie of that item must not change."""
+    def mark_duplicate(self, row: Row, reason: str, now: float, where: str, *, keeps_file: bool = False) -> None:
+        """The rTorrent with the incarnation `where`, or another group (`IN_FLEET`), has this torrent, loaded from
+        another file: the tie of that item must not change."""
         load = msgspec.structs.replace(row.load, tied=False)
         change = (
-            f"{_LOAD}, state = 'duplicate', kind = 'duplicate', reason = ?, broken = '', absence = '', todo = 'loaded'"
+            f"{_LOAD}, state = 'duplicate', kind = 'duplicate', reason = ?, broken = '', absence = '', todo = ?,"
+            " incarnation = ?"
         )
-        self._update(row, change, (*_columns(load), reason), now)
+        self._update(row, change, (*_columns(load), reason, "" if keeps_file else "loaded", where), now)
+
+    def load_lost_duplicate(self, row: Row, now: float) -> None:
+        """rTorrent has the item of this duplicate no more: it is loaded as a new one."""
+        self._update(row, "state = 'seen', kind = '', reason = '', next_try = 0, todo = ''", (), now)
 
     def mark_failed(self, row: Row, refused: LoadRefused, now: float) -> None:
         """It is not loaded until it changes or a retry is requested. An item that it left may be replaced then."""

@@ -101,9 +101,9 @@ def _settle(ledger: Ledger, loader: Loader, offers: Sequence[SettledOffer]) -> A
                 continue
             count += 1
             if offer.state == "placed":
-                loader.outcomes.placed(row, offer.group, offer.reason, now)
+                loader.outcomes.placed(row, offer.group, offer.reason, now, keeps_file=offer.keeps_file)
             elif offer.state == "duplicate":
-                loader.outcomes.duplicate(row, now, f"the fleet has this torrent already: {offer.reason}")
+                loader.outcomes.fleet_has_it(row, offer.reason, now, keeps_file=offer.keeps_file)
             else:
                 loader.outcomes.failed(row, LoadRefused("refused", offer.reason), now)
     return Answer(ok=True, data={"settled": count})

@@ -165,6 +165,8 @@ class Row(msgspec.Struct, frozen=True):
         return self.file.path
 
 
+IN_FLEET: Final = "fleet"
+"""In the place of the incarnation of an rTorrent: another group of the fleet has the item of a duplicate."""
 PUBLISHED: Final = "told"
 """The column of Progress.published."""
 KNOWN_COLUMNS: Final = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0, info_hash"

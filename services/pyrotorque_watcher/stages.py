@@ -75,7 +75,7 @@ class RTorrentStages:
             idle=idle,
             ring=partial(ring, bell_file(layout)),
         )
-        disposer = Disposer(ledger, jobs, ties, runtime.life.as_user, instance.data_holder)
+        disposer = Disposer(ledger, jobs, ties, loader.outcomes, runtime.life.as_user, instance.data_holder)
         durability = Durability(ledger, rtorrent, disposer.disposes, loader.outcomes.cut_off, session, recognize)
         releases = HeldReleases(FleetRows(ledger), ledger, rtorrent, instance, jobs, loader.outcomes, recognize)
         releases.notice()

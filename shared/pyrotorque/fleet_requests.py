@@ -8,13 +8,17 @@ from pyrotorque.request_base import ActionRequest, RequestBase, RowNumber
 
 
 class SettledOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a metafile that was offered to the fleet, named by its row in the ledger."""
+    """What became of a metafile that was offered to the fleet, named by its row in the ledger.
+
+    `keeps_file`: no group has just said that it has the item, so the metafile stays where it is.
+    """
 
     turn: RowNumber
     token: str
     state: Literal["placed", "duplicate", "failed"]
     group: str = ""
     reason: str = ""
+    keeps_file: bool = False
 
 
 class SettleOffers(RequestBase, frozen=True, kw_only=True, tag=True):

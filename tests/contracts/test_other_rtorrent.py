@@ -182,11 +182,13 @@ def test_items_of_another_rtorrent_are_no_answer_to_the_fleet(rtorrent: PrivateR
         detect(d)
     holders = ItemHolders("here", state / "watcher.sqlite3", RTorrent(rtorrent.url), SessionGate(state))
     assert holders.present([item, "A" * 40]) == {item}
-    assert holders.answer((SoughtItem(info_hash=item),)).items == (item,)
+    answer = holders.answer((SoughtItem(info_hash=item), SoughtItem(info_hash="A" * 40)))
+    assert (answer.items, answer.kept) == ((item,), (item,))
     with other(rtorrent, short_folder):
         scheduler(rtorrent, state)
         assert holders.present([item]) is None
-        assert holders.answer((SoughtItem(info_hash=item),)).items == ()
+        answer = holders.answer((SoughtItem(info_hash=item),))
+        assert (answer.items, answer.kept) == ((), None), "it could not look"
     scheduler(rtorrent, state)
     assert holders.present([item]) == {item}
 

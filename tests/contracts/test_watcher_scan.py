@@ -85,7 +85,7 @@ def test_another_file_that_looks_like_one_that_is_gone_is_loaded(watching: Watch
     watching.until(lambda: watching.state(first) == "seen")
     ledger, loaded = watching.watcher.ledger, LoadRecord(info_hash=info_hash(first.read_bytes()))
     with ledger.transaction():
-        ledger.mark_unchanged(msgspec.structs.replace(watching.row(first), load=loaded), time.time())
+        ledger.mark_unchanged(msgspec.structs.replace(watching.row(first), load=loaded), "", time.time())
     first.unlink()
     made = root.parent / "made.torrent"
     made.write_bytes(make_metafile("two"))
@@ -94,7 +94,7 @@ def test_another_file_that_looks_like_one_that_is_gone_is_loaded(watching: Watch
     watching.settle()
     made.rename(second)
     watching.until(lambda: watching.state(second) == "seen")
-    assert watching.state(first) == "loaded"
+    assert watching.state(first) == "visible"
 
 
 def test_touching_a_file_makes_it_new(watching: Watching, root: Path) -> None:

@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 class HolderLink:
     """The group `two` answers that it has the item, or what is in `answers`."""
 
-    answers: Sequence[Held] = (Held(group="two", items=(HASH,)),)
+    answers: Sequence[Held] = (Held(group="two", items=(HASH,), kept=(HASH,)),)
 
     def ask_all(self, payload: bytes, timeout: float, expected: int = 1) -> "Future[list[bytes]]":
         found: Future[list[bytes]] = Future()
@@ -77,11 +77,11 @@ def test_an_item_of_another_group_is_ours_if_it_was_offered_before(store: Store,
     sender = OfferSender(
         "one", table, swaps, cast(Inbox, OneFile()), cast(LocalWatcher, watcher), lambda: 2, lambda: None
     )
-    for now in range(1, 4):
+    for now in range(1, 5):
         sender.step(float(now))
         swaps.finish(float(now))
     (found,) = watcher.offers
-    assert (found.turn, found.state) == (TURN, state)
+    assert (found.turn, found.state, found.keeps_file) == (TURN, state, False)
     assert "two" in (found.group or found.reason)
     assert table.offers() == []
 
@@ -134,7 +134,7 @@ class OfferLink(HolderLink):
         ("offered", [], False),
         ("assigned", [], False),
         ("granted", [], False),
-        ("done", ["duplicate"], False),
+        ("done", [], False),
         ("withdrawn", [], True),
         ("failed", [], True),
     ],
@@ -159,6 +159,53 @@ def test_a_file_that_another_group_offered_waits_until_a_group_has_its_item(
         swaps.finish(float(now))
     assert [each.state for each in watcher.offers] == settled
     assert [decode_claim(HASH, value).sender for value in link.written] == ["one"] * is_offered
+
+
+KEPT, INCOMPLETE = Held(group="three", items=(HASH,), kept=(HASH,)), Held(group="three", items=(HASH,), kept=())
+LOOKED, COULD_NOT_LOOK = Held(group="three", kept=()), Held(group="three")
+
+
+@pytest.mark.parametrize("is_mine", [True, False])
+@pytest.mark.parametrize(
+    ("answers", "stays"),
+    [
+        ([KEPT], ""),
+        ([COULD_NOT_LOOK], "did not say"),
+        ([], "did not say"),
+        ([INCOMPLETE], "without its metadata"),
+        ([LOOKED], "has it no more"),
+    ],
+)
+def test_a_file_is_given_up_only_when_a_group_says_that_it_has_the_item(
+    store: Store, is_mine: bool, answers: list[Held], stays: str
+) -> None:
+    """The claim says that `three` had it: it may have been erased there since."""
+    table, watcher, link = ClaimTable(store), SettledBy(), OfferLink()
+    mine = a_claim(sender="one", offer=f"{TURN}-{TOKEN}")
+    table.add_offer(TURN, TOKEN, b"/x.torrent", mine, encode_claim(mine))
+    table.mark_stored(TURN)
+    sent = {"sender": "one", "offer": mine.offer} if is_mine else {"sender": "two", "offer": "1-other"}
+    done = a_claim(**sent, state="done", owner="three", generation=3)
+    table.apply([(3, done, encode_claim(done))])
+    link.answers = answers
+    swaps = ClaimSwaps(table, cast(ClaimLink, link), lambda: None)
+    sender = OfferSender(
+        "one", table, swaps, cast(Inbox, OneFile()), cast(LocalWatcher, watcher), lambda: 2, lambda: None
+    )
+    for now in range(1, 200):
+        if not (watcher.offers or link.written):
+            sender.step(float(now))
+            swaps.finish(float(now))
+    if not is_mine and answers == [LOOKED]:
+        # No group has it: it is offered, as what no claim is known of.
+        (written,) = (decode_claim(HASH, value) for value in link.written)
+        assert (written.sender, written.state, written.generation, written.owner) == ("one", "offered", 3, "")
+        assert watcher.offers == []
+        return
+    (found,) = watcher.offers
+    assert found.state == ("placed" if is_mine else "duplicate")
+    assert (stays in found.reason, found.keeps_file) == (True, bool(stays))
+    assert link.written == []
 
 
 @pytest.mark.parametrize("name", ["", "Two", "two\n", "\x1b[31mtwo", "t" * 64, "\u202etwo", "../two", "two three"])

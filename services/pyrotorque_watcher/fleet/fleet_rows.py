@@ -31,11 +31,11 @@ class FleetRows:
         """The row of this offer, if it still is one."""
         return self._one("state = 'offered' AND turn = ? AND token = ?", turn, token)
 
-    def mark_placed(self, row: Row, reason: str, now: float) -> None:
-        """A group of the fleet has it; its file is disposed of as the settings say."""
+    def mark_placed(self, row: Row, reason: str, now: float, *, keeps_file: bool) -> None:
+        """A group of the fleet has it; its file is disposed of as the settings say, or stays."""
         self._db.execute(
-            f"UPDATE metafiles SET state = 'placed', reason = ?, changed = ?, todo = 'loaded' {_THIS_ROW}",
-            (reason, now, row.turn, row.token),
+            f"UPDATE metafiles SET state = 'placed', reason = ?, changed = ?, todo = ? {_THIS_ROW}",
+            (reason, now, "" if keeps_file else "loaded", row.turn, row.token),
         )
 
     def look_again(self, job: str) -> None:

@@ -16,7 +16,7 @@ from pyrotorque.text import printable
 from pyrotorque_watcher.fleet.fleet_rows import FleetRows
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import WatcherMetrics
-from pyrotorque_watcher.rows import LoadRefused, Row
+from pyrotorque_watcher.rows import IN_FLEET, LoadRefused, Row
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +56,11 @@ class LoadOutcomes:
         )
         log.info("%s: offering %s to the fleet", row.job, printable(row.path))
 
-    def placed(self, row: Row, group: str, reason: str, now: float) -> None:
-        """A group of the fleet has it."""
-        self.fleet_rows.mark_placed(row, f"{group} has it{reason and f': {reason}'}", now)
+    def placed(self, row: Row, group: str, reason: str, now: float, *, keeps_file: bool = False) -> None:
+        """A group of the fleet has it; or had it, and `reason` is why the file stays where it is."""
+        reason = printable(reason)
+        shown = reason if keeps_file else f"{group} has it{reason and f': {reason}'}"
+        self.fleet_rows.mark_placed(row, shown, now, keeps_file=keeps_file)
         event = MetafilePlaced(
             at=now, info_hash=row.load.info_hash, name=row.load.name, metafile=printable(row.path), job=row.job,
             group=group, seconds=_seconds(row, now),
@@ -67,6 +69,13 @@ class LoadOutcomes:
         line = f"{row.job}: placed {row.load.name} on {group} from {event.metafile} after {event.seconds:.3f} s"
         log.info("%s", line)
         logs.owner_event("metafile placed", line)
+        if keeps_file:
+            self._stays(row, reason)
+
+    def _stays(self, row: Row, reason: str) -> None:
+        text = f"{row.job}: {printable(row.path)} is not disposed of: {reason} (`pyrotorque retry PATH` loads it again)"
+        log.warning("%s", text)
+        logs.owner_event("metafile kept", text, subject=row.job)
 
     def _publish_loads(self, fresh: Sequence[Row], now: float) -> None:
         events = [event for row in fresh for event in _loaded(row, now)]
@@ -81,20 +90,43 @@ class LoadOutcomes:
             log.info("%s", line)
         logs.owner_event("metafile loaded", *lines)
 
-    def unchanged(self, row: Row, now: float) -> None:
+    def unchanged(self, row: Row, incarnation: str, now: float) -> None:
         """The file was touched, or its times were set after the load; its item was never erased."""
-        self.ledger.mark_unchanged(row, now)
+        self.ledger.mark_unchanged(row, incarnation, now)
         log.info("%s: %s is already in rTorrent", row.job, printable(row.path))
 
-    def duplicate(self, row: Row, now: float, reason: str = "rTorrent has this torrent already") -> None:
-        """rTorrent, or the fleet, has this torrent from elsewhere: nothing is wrong with the metafile."""
-        self.ledger.mark_duplicate(row, reason, now)
+    def duplicate(self, row: Row, incarnation: str, now: float) -> None:
+        """This rTorrent has the torrent from elsewhere: nothing is wrong with the metafile."""
+        self._duplicate(row, "rTorrent has this torrent already", now, incarnation)
+
+    def fleet_has_it(self, row: Row, reason: str, now: float, *, keeps_file: bool) -> None:
+        """Another group of the fleet has this torrent, or had it, and `reason` is why the file stays where it is."""
+        reason = f"the fleet has this torrent already: {printable(reason)}"
+        self._duplicate(row, reason, now, IN_FLEET, keeps_file=keeps_file)
+        if keeps_file:
+            self._stays(row, reason)
+
+    def _duplicate(self, row: Row, reason: str, now: float, where: str, *, keeps_file: bool = False) -> None:
+        self.ledger.mark_duplicate(row, reason, now, where, keeps_file=keeps_file)
         self._publish(row, LoadRefused("duplicate", reason), logging.INFO, now)
 
-    def unproven(self, row: Row, now: float) -> None:
+    def item_gone(self, row: Row, now: float, *, was_restarted: bool) -> None:
+        """rTorrent has no item of a duplicate any more: its file is not disposed of. An rTorrent that was restarted may
+        have lost it; otherwise its owner erased it, and it must not be loaded again."""
+        if was_restarted:
+            self.ledger.load_lost_duplicate(row, now)
+            log.warning(
+                "%s: rTorrent was restarted, and has no item of %s any more, which it had from elsewhere: loading it",
+                *(row.job, printable(row.path)),
+            )
+            return
+        self.ledger.mark_done("loaded", row)
+        self._stays(row, "rTorrent had an item of it, and has none any more")
+
+    def unproven(self, row: Row, incarnation: str, now: float) -> None:
         """rTorrent has this torrent since the load, but the item may be another program's: it stays as it is."""
         reason = "rTorrent has this torrent since right before the load, without the settings of this metafile"
-        self.ledger.mark_duplicate(row, reason, now)
+        self.ledger.mark_duplicate(row, reason, now, incarnation)
         hint = (
             "another program added it at the same time, or the load was cut off and the item was changed since; to "
             "apply the settings, erase the item and load the metafile again (pyrotorque retry PATH)"

@@ -119,15 +119,15 @@ class SentRows:
 
     def _foreign(self, row: Row, state: ItemState, now: float) -> None:
         if row.earlier.info_hash == row.load.info_hash:
-            self.outcomes.unchanged(row, now)
+            self.outcomes.unchanged(row, self.instance.incarnation, now)
         elif follow_rename(self.ledger, row):
             pass
         elif name := linked_path(self.ledger, row):
-            self.ledger.mark_duplicate(row, f"another name of {printable(name)}", now)
+            self.ledger.mark_duplicate(row, f"another name of {printable(name)}", now, self.instance.incarnation)
         elif state is ItemState.UNPROVEN:
-            self.outcomes.unproven(row, now)
+            self.outcomes.unproven(row, self.instance.incarnation, now)
         else:
-            self.outcomes.duplicate(row, now)
+            self.outcomes.duplicate(row, self.instance.incarnation, now)
 
     def _absent(self, row: Row, now: float) -> None:
         checks, sends = self.attempts.checks.get(row.turn, len(_CHECKS)), self.attempts.sends.get(row.turn, 0)

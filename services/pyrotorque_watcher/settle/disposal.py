@@ -20,10 +20,12 @@ from pyrotorque.linux.files import OtherFile
 from pyrotorque.settings.schema import Disposal, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.load.outcomes import LoadOutcomes
 from pyrotorque_watcher.load.prepare import LoadJob
 from pyrotorque_watcher.load.visibility import mapped
-from pyrotorque_watcher.rows import Row, Sighting, Todo
+from pyrotorque_watcher.rows import IN_FLEET, Row, Sighting, Todo
 from pyrotorque_watcher.scan.files import look
+from pyrotorque_watcher.settle.duplicate_items import ItemFact, item_facts
 from pyrotorque_watcher.settle.metafile_names import MetafileNames, second_name
 from pyrotorque_watcher.settle.ties import TieChange, Ties
 
@@ -64,6 +66,7 @@ class Disposer:
     ledger: Ledger
     jobs: Mapping[str, LoadJob]
     ties: Ties
+    outcomes: LoadOutcomes
     as_user: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     """Gives new folders and files the owner's permissions."""
     data_holder: Callable[[bytes], str] = lambda _: ""
@@ -102,7 +105,7 @@ class Disposer:
         self._retie([(what, row) for what, row in todo if what in _RETIES], now)
         self._keep([(what, row) for what, row in todo if what == "failed_kept"])
         removals: list[Removal] = []
-        for what, row in todo:
+        for what, row in self._with_items(todo, now):
             if what in _SUFFIXES and (removal := self._prepared(what, row, now)) is not None:
                 removals.append(removal)
         self._remove(removals, now)
@@ -145,6 +148,28 @@ class Disposer:
                 )
                 log.warning("%s", text)
                 logs.owner_event("metafile kept", text, subject=row.job)
+
+    def _with_items(self, todo: Sequence[tuple[Todo, Row]], now: float) -> list[tuple[Todo, Row]]:
+        """Without the duplicates whose item rTorrent does not have, completely and saved: their files stay."""
+        rows = [row for what, row in todo if what == "loaded" and self._needs_item(row)]
+        if not rows:
+            return list(todo)
+        left: set[int] = set()
+        facts = item_facts(self.ties, rows)
+        with self.ledger.transaction():
+            for row, fact in zip(rows, facts, strict=True):
+                if fact is ItemFact.SAVED:
+                    continue
+                left.add(row.turn)
+                if fact is ItemFact.WAITS:
+                    self._wait_for_session(row, now)
+                else:
+                    self.outcomes.item_gone(row, now, was_restarted=fact is ItemFact.LOST)
+                    self._retries.pop(row.turn, None)
+        return [(what, row) for what, row in todo if row.turn not in left]
+
+    def _needs_item(self, row: Row) -> bool:
+        return row.progress.state == "duplicate" and row.progress.incarnation != IN_FLEET and self.disposes(row)
 
     def _how(self, todo: Todo, row: Row, job: LoadJob) -> Disposal:
         if row.hold:
@@ -286,7 +311,7 @@ class Disposer:
 
     def _wait_for_session(self, row: Row, now: float) -> None:
         if not self._wait(row, now) and self.ties.session.folder:
-            log.info("%s: waiting until rTorrent has saved the item of %s", row.job, printable(row.path))
+            log.info("%s: waiting until rTorrent has saved the item of %s completely", row.job, printable(row.path))
 
     def _wait(self, row: Row, now: float) -> bool:
         """Set the time of the next attempt; whether it waited before."""
