@@ -55,6 +55,7 @@ _CHECK_GROUPS_EVERY: Final = 30.0
 _BACKLOG_MAX: Final = 200
 _PULSE: Final = 5.0
 _REFUSED_MAX: Final = 20
+_REFUSED_WRITE: Final = re.compile(r'(?i)permissions violation for publish to "([^"]*)"')
 _HASHES: Final = re.compile(r"\b[0-9A-Fa-f]{40,64}\b")
 
 
@@ -186,6 +187,10 @@ class Link:
     async def _on_error(self, error: Exception) -> None:
         self._reason = error_text(error)
         reason = _HASHES.sub("*", clear_reason(self._reason))
+        # The servers do not answer such a write, so its call ends by a timeout.
+        refused = _REFUSED_WRITE.search(self._reason)
+        if refused is not None and (kind := self._streams.kind_of(refused.group(1))):
+            self._calls.refused_writes.refused(kind, reason)
         # Its calls end by a timeout, while others work.
         is_new = reason not in self._refused and len(self._refused) < _REFUSED_MAX
         if is_new and "permissions violation" in self._reason.lower():

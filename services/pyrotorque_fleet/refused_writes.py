@@ -1,4 +1,4 @@
-"""What the servers refuse to store, such as a full bucket: it is retried, and reported when it lasts."""
+"""What the servers refuse to store, as for a full bucket or a missing permission: reported when it lasts."""
 
 import time
 from dataclasses import dataclass, field
@@ -54,9 +54,15 @@ class RefusedWrites:
         lasting = self.lasting(now)
         for kind in lasting.keys() - self._reported.keys():
             self._reported[kind] = self._refusals[kind].first
-            text = f"{lasting[kind]}; make room at the servers, or raise the limits of their streams and accounts"
+            text = f"{lasting[kind]}; {_advice(self._refusals[kind].reason)}"
             logs.owner_event("fleet refused", text, subject=kind)
         for kind in self._reported.keys() - lasting.keys():
             since = duration(now - self._reported.pop(kind))
             text = f"the servers store {kind} of this group again, after {since}"
             logs.owner_event("fleet stores", text, subject=kind)
+
+
+def _advice(reason: str) -> str:
+    if "may not use" in reason:
+        return "give its user the permissions that deploy/nats/cluster.py writes"
+    return "make room at the servers, or raise the limits of their streams and accounts"

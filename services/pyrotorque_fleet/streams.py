@@ -56,6 +56,17 @@ class FleetStreams:
     def ask_this(self) -> str:
         return f"{self._settings.realm}.ask.{self._settings.name}"
 
+    def kind_of(self, subject: str) -> str:
+        """What is written to this subject, in any case, as `refused_writes` names it; empty for other subjects."""
+        realm = self._settings.realm.lower()
+        kinds = {
+            f"$kv.{self.claims}.".lower(): "claims",
+            f"$kv.{self.groups}.".lower(): "heartbeats",
+            f"{realm}.events.": "events",
+            f"{realm}.metafile.": "metafiles",
+        }
+        return next((kind for start, kind in kinds.items() if subject.lower().startswith(start)), "")
+
     async def ensure(self, js: JetStreamContext) -> None:
         """Create what is missing; raises LinkError where an operator has to, or what NATS raises."""
         if not await self._exists(js, f"KV_{self.groups}"):

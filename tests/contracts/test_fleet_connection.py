@@ -4,7 +4,9 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,6 +156,36 @@ def test_a_missing_permission_is_logged_once(tmp_path: Path, caplog: pytest.LogC
     assert len(found) == 1, found
     assert "$kv.pyrotorque_claims.*" in found[0].lower()
     assert "its permissions are for another fleet.name or fleet.realm" in found[0]
+
+
+def test_what_its_user_may_not_write_is_reported_as_what_the_servers_refuse(tmp_path: Path) -> None:
+    """Permissions may be reduced while a group runs: its metafiles and events then waited without a word."""
+    denied = '"$KV.>", "pyrotorque.events.>", "pyrotorque.metafile.>"'
+    users = f"authorization {{ users: [{{user: a, password: b, permissions: {{publish: {{deny: [{denied}]}}}}}}] }}\n"
+    path = tmp_path / "credentials"
+    path.write_text("user = a\npassword = b\n")
+    path.chmod(0o600)
+    with NatsServer(tmp_path / "server", more=users) as server:
+        link = Link(FleetSettings(servers=(server.url,), name="box1", credentials=path), lambda: None)
+        link.start()
+
+        def lasting() -> dict[str, str]:
+            writes: list[Future[Any]] = [
+                link.swap("A" * 40, b"x", 0), link.store("A" * 40, "b" * 64, b"x"), link.append("watcher", b"x", 0),
+                link.put_facts(b"x"),
+            ]  # fmt: skip
+            for each in writes:
+                assert isinstance(each.exception(20), LinkError)
+            found = link.refused_writes.lasting(time.monotonic())
+            return found if len(found) == len(writes) else {}
+
+        try:
+            eventually(lambda: any(isinstance(each, Connected) for each in list(link.received)), 40)
+            found = eventually(lasting, 60)
+        finally:
+            link.close(5)
+    assert found.keys() == {"claims", "events", "heartbeats", "metafiles"}
+    assert all("the user of this group may not use" in text for text in found.values()), found
 
 
 def test_no_password_goes_to_a_server_that_offers_no_tls(scene: Scene) -> None:

@@ -53,3 +53,18 @@ def test_each_kind_is_reported_for_itself(reported: list[tuple[str, str]]) -> No
     assert sorted(event for event, _ in reported) == [
         f"fleet refused {kind}" for kind in ("claims", "events", "heartbeats", "metafiles")
     ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("maximum bytes exceeded", "make room at the servers"),
+        ("the user of this group may not use x (publish)", "give its user the permissions"),
+    ],
+)
+def test_the_advice_fits_the_reason(reported: list[tuple[str, str]], reason: str, advice: str) -> None:
+    writes = RefusedWrites()
+    for at in range(20):
+        writes.refused("claims", reason, float(at))
+        writes.report(float(at))
+    assert [advice in text for _, text in reported] == [True]
