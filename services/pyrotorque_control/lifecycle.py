@@ -13,6 +13,7 @@ from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import LayoutError, StateError
 from pyrotorque.group_lock import reads_file
+from pyrotorque.group_state import state_problem
 from pyrotorque.guard_file import guard_command
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.linux.foreign_links import foreign_link
@@ -97,6 +98,8 @@ def _restart(group: Group, *, quiet: bool) -> int:
     found = group.running()
     if found is None:
         return start(group, quiet=quiet)
+    if problem := state_problem(group.layout, found.pid):
+        raise StateError(problem)
     before = read_options(group.layout)
     options = msgspec.structs.replace(
         group.options,

@@ -9,6 +9,7 @@ from typing import Final
 
 from pyrotorque import logs
 from pyrotorque.group_lock import read_identity, write_identity
+from pyrotorque.group_state import state_problem
 from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import running_process
 from pyrotorque.supervisord import Supervisord, SupervisordError, SupervisordFault
@@ -39,6 +40,8 @@ def record_supervisord(layout: Layout, parent: int) -> None:
         return
     if not programs_file(layout).exists():
         return  # the configuration directory was removed
+    if state_problem(layout, parent):
+        return  # the entry would make another disk that of the group
     with suppress(OSError):
         layout.prepare()
         write_identity(layout.group_lock, parent, (str(layout.config_dir), str(layout.supervisor_socket)))

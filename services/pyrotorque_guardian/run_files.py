@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ import msgspec
 
 from pyrotorque import logs
 from pyrotorque.errors import LayoutError, PyrotorqueError
+from pyrotorque.group_state import state_problem
 from pyrotorque.guard_file import GuardFiles, GuardState
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.json_input import decode_json
@@ -42,8 +44,8 @@ class RunFiles:
     contents: Mapping[Path, bytes]
     services: tuple[str, ...] = ALL_SERVICES
     """Those of this group, whose databases must not disappear."""
-    device: int | None = None
-    """The disk of the state folder."""
+    state_problem: Callable[[], str] = str
+    """Why the state folder is not that of the group; empty if it is."""
     _missing_since: float | None = None
     _databases: set[Path] = field(default_factory=set[Path])
 
@@ -64,7 +66,7 @@ class RunFiles:
             if path in contents and _is_damaged(path, contents[path]):
                 contents[path] = msgspec.json.encode(options)
         guard = GuardFiles.of(layout, guard_file) if guard_file else None
-        return cls(layout, guard, contents, services, _device(layout.state_dir))
+        return cls(layout, guard, contents, services, partial(state_problem, layout, supervisord))
 
     def state(self, now: float) -> GuardState:
         """REMOVED stops the group, SWEPT must be restored; each is reported once it has lasted."""
@@ -97,9 +99,9 @@ class RunFiles:
 
     def restore(self) -> None:
         """Create the folders, the guard file, and the files with known content. Raises PyrotorqueError."""
-        if self.device not in (None, _device(self.layout.state_dir)):
+        if problem := self.state_problem():
             # Services would begin again, with nothing, on the disk below.
-            raise LayoutError(f"the disk of {self.layout.state_dir} is not mounted any more: mount it again")
+            raise LayoutError(problem)
         self.layout.prepare()
         if self.guard is not None:
             self.guard.restore()
@@ -135,16 +137,6 @@ def _is_damaged(path: Path, content: bytes) -> bool:
         except msgspec.DecodeError:
             return True
     return False
-
-
-def _device(folder: Path) -> int | None:
-    """The disk on which the folder is, or would be created; None if that is unknown now."""
-    for path in (folder, *folder.parents):
-        if not is_missing(path):
-            with suppress(OSError):
-                return path.stat().st_dev
-            return None
-    return None
 
 
 @dataclass

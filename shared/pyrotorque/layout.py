@@ -103,10 +103,14 @@ class Layout:
         Raises LayoutError when a folder cannot be created, belongs to another user, or a socket path is too long, and
         when root would write a log through a link of another user.
         """
+        self.prepare_without_state()
+        _make_private(self.state_dir)
+
+    def prepare_without_state(self) -> None:
+        """As `prepare`, for a service whose state folder is not there: its disk may not be mounted."""
         if reason := too_long(self.run_dir):
             raise LayoutError(reason, hint=shorter_run_dir(self.config_dir))
-        for folder in (self.run_dir, self.state_dir):
-            _make_private(folder)
+        _make_private(self.run_dir)
         for path in (self.log_dir, *self.log_files):
             if link := foreign_link(path):
                 raise LayoutError(f"{link} is a link of another user, where root would write a log: remove it")

@@ -250,7 +250,7 @@ def test_nothing_is_created_where_the_disk_of_the_state_was(
     layout = guardian.restorer.files.layout
     files = guarded(guardian, layout.guard_file)
     (layout.config_dir / "torque.ini").touch()
-    files.device = layout.state_dir.stat().st_dev + 1
+    files.state_problem = lambda: "its disk is not mounted any more: mount it again"
     layout.database("watcher").touch()
     guardian.turn(Wakeup(), 2.0)
     shutil.move(layout.state_dir, layout.config_dir / "away")

@@ -106,7 +106,7 @@ def running(
 
     Raises AlreadyRunning when another process holds it. Must be entered in the main thread.
     """
-    layout.prepare()
+    layout.prepare_without_state()
     keep_heap_small()
     with umask(0o077) as users_umask, _role(service, layout):
         signal_on_parent_death(signal.SIGTERM)
@@ -191,6 +191,8 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
 
 def _run_until_stopped(service: str, config_dir: Path, run: Callable[[ServiceStart], int]) -> int:
     try:
+        if _stopped_without_state(service, config_dir):
+            return EX_OK
         start = _start(service, config_dir)
         require_own_name(service, start.layout)
         logged = ""
@@ -201,9 +203,8 @@ def _run_until_stopped(service: str, config_dir: Path, run: Callable[[ServiceSta
             except StateError as error:
                 if str(error) != logged or time.monotonic() - began > _REPEAT_AFTER:
                     logged = str(error)
-                    log.error("%s; retrying every %g s", logged, _RETRY_STATE_AFTER)
-                    logs.owner_event("state damaged", f"failed: {logged}")
-                if _stopped_within(_RETRY_STATE_AFTER, start):
+                    _log_retries(logged)
+                if _stopped_within(_RETRY_STATE_AFTER, service, start.layout, start.settings.digest):
                     return EX_OK
     except PyrotorqueError as error:
         for line in str(error).splitlines():
@@ -212,6 +213,36 @@ def _run_until_stopped(service: str, config_dir: Path, run: Callable[[ServiceSta
         return exit_code(error)
     except Exception as error:
         return report_unexpected(error)
+
+
+def _stopped_without_state(service: str, config_dir: Path) -> bool:
+    """Wait until the state folder is that of the group, before anything is read or written there; True if SIGTERM
+    arrived.
+    """
+    if "SUPERVISOR_ENABLED" not in os.environ:
+        return False
+    from pyrotorque.configuration import group_layout
+    from pyrotorque.group_state import require_group_state
+
+    layout = group_layout(config_dir)
+    logged = ""
+    while True:
+        try:
+            require_group_state(layout)
+        except StateError as error:
+            if not logged:
+                logged = str(error)
+                logs.configure("INFO", service, Layout.below(config_dir))
+                _log_retries(logged)
+            if _stopped_within(_RETRY_STATE_AFTER, service, layout, ""):
+                return True
+        else:
+            return False
+
+
+def _log_retries(reason: str) -> None:
+    log.error("%s; retrying every %g s", reason, _RETRY_STATE_AFTER)
+    logs.owner_event("state damaged", f"failed: {reason}")
 
 
 def report_unexpected(error: Exception) -> int:
@@ -254,11 +285,11 @@ def _start(service: str, config_dir: Path) -> ServiceStart:
     return ServiceStart(service, config_dir, configuration)
 
 
-def _stopped_within(seconds: float, start: ServiceStart) -> bool:
+def _stopped_within(seconds: float, service: str, layout: Layout, digest: str) -> bool:
     """Wait, with heartbeats; True when SIGTERM arrived."""
     woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     try:
-        with running(start.service, start.layout, config_digest=lambda: start.settings.digest, outbox=None) as life:
+        with running(service, layout, config_digest=lambda: digest, outbox=None) as life:
             life.on_wake(lambda: os.eventfd_write(woken, 1))
             with life.step("waiting for its state folder", time.monotonic() + 2 * seconds):
                 select.select([woken], [], [], seconds)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pyrotorque import logs
 from pyrotorque.bus import Bus
 from pyrotorque.errors import StateError
+from pyrotorque.group_state import require_group_state
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import Outbox
 from pyrotorque.service.lifecycle import Lifecycle, running
@@ -34,6 +35,7 @@ def open_runtime(
 
     Raises AlreadyRunning while another process has the role or the state file, and StateError without a usable one.
     """
+    require_group_state(layout)
     layout.prepare()
     with _opened(service, layout, open_store(layout.database(service), migrations), config_digest) as runtime:
         yield runtime
@@ -42,8 +44,10 @@ def open_runtime(
 @contextmanager
 def open_runtime_without_state(service: str, layout: Layout) -> Generator[Runtime]:
     """As `open_runtime` for a service that keeps no state but its events: without a usable file they stay in memory."""
-    layout.prepare()
+    layout.prepare_without_state()
     try:
+        require_group_state(layout)
+        layout.prepare()
         store = open_store(layout.database(service), [])
     except StateError as error:
         # Subscribers see a new epoch, and record a gap.
