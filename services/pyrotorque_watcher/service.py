@@ -38,6 +38,7 @@ from pyrotorque_watcher.requests import answer
 from pyrotorque_watcher.rows import MIGRATIONS
 from pyrotorque_watcher.scan.files import is_metafile
 from pyrotorque_watcher.scan.left_out_roots import LeftOutRoots
+from pyrotorque_watcher.scan.mounts import MountChanges
 from pyrotorque_watcher.scan.roots import baseline_ns, group_started, interval_of
 from pyrotorque_watcher.scan.scanner import TreeScanner
 from pyrotorque_watcher.stages import RTorrentStages
@@ -94,6 +95,7 @@ class Watcher:
         self._totals_report = TotalsReport("watcher", self.totals, self.bus)
         self._progress = LoadProgress()
         self._jobs: dict[str, LoadJob] = {}
+        self._mounts = MountChanges()
         self._left_out = LeftOutRoots(HangingFolders(self.bus.wake))
         self.unseen_due = 0.0
 
@@ -178,6 +180,7 @@ class Watcher:
             self._loop()
         finally:
             self.close()
+            self._mounts.close()
         if self.stages:
             self.stages.loader.finish()
         with self.store.transaction():
@@ -213,6 +216,9 @@ class Watcher:
             self._settled = clock
             busy.append(self._settle(now))
         with self._step("walking"):
+            if self._mounts.changed():
+                for scanner in self.scanners:
+                    scanner.mounts_changed()
             busy.extend(self._walk(scanner, now) for scanner in self.scanners)
         return any(busy)
 

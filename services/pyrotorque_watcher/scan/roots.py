@@ -23,6 +23,7 @@ from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.scan.files import nearest_root, polling_reason
 from pyrotorque_watcher.scan.inotify import InotifyTree
+from pyrotorque_watcher.scan.mounts import mounts_in
 from pyrotorque_watcher.scan.reconcile import Reconciler, Situation
 from pyrotorque_watcher.scan.walk import TreeWalk, WalkCause
 
@@ -86,6 +87,8 @@ class WatchedRoot:
     """Whether its absence is in the owner's log."""
     due: float = 0.0
     """When it is to be walked next (monotonic)."""
+    mounts: frozenset[int] = frozenset()
+    """The mounts that show it and what is below it."""
 
     @property
     def baseline_before(self) -> int | None:
@@ -143,8 +146,19 @@ class RootWalks:
     def open(self, paths: Iterable[bytes]) -> None:
         """Walk all roots; the ledger has them already."""
         known = self.reconciler.ledger.roots(self.job)
-        self.roots.update({path: WatchedRoot(path, *known[path]) for path in paths})
+        mounts = read_mounts()
+        self.roots.update({path: WatchedRoot(path, *known[path], mounts=mounts_in(path, mounts)) for path in paths})
         self.walk_all("startup")
+
+    def mounts_changed(self) -> None:
+        """Walk each root on which, or in which, something was mounted or unmounted: no event reports that."""
+        mounts = read_mounts()
+        for root in self.roots.values():
+            now_in = mounts_in(root.path, mounts)
+            if now_in != root.mounts:
+                root.mounts, root.due = now_in, 0.0
+                text = "%s: a filesystem was mounted or unmounted at %s or in it: comparing it with the ledger"
+                log.info(text, self.job, printable(root.path))
 
     def walk_all(self, cause: WalkCause) -> None:
         for root in self.roots.values():
@@ -169,14 +183,14 @@ class RootWalks:
             walk.loads += begun.loads
         self._walks.appendleft(walk)
 
-    def walk_folder(self, folder: bytes) -> None:
-        """Walk a folder that appeared, before anything else."""
+    def walk_folder(self, folder: bytes, *, arrived: bool = True) -> None:
+        """Walk a folder that appeared, before anything else; not `arrived` if it was below an unmounted one."""
         if root := self.roots.get(folder):
             self.walk_root(root, "folder")
             return
         top = nearest_root(folder, self.roots)
         if top is not None and not is_in_quarantine(folder, top):
-            situation = Situation(self.roots[top].baseline_before, arrived=True)
+            situation = Situation(self.roots[top].baseline_before, arrived=arrived)
             self._walks.appendleft(self._new_walk(top, folder, "folder", situation))
 
     def _new_walk(self, root: bytes, top: bytes, cause: WalkCause, situation: Situation) -> TreeWalk:

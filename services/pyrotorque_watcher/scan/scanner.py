@@ -126,6 +126,10 @@ class TreeScanner:
         self._examine_unsettled(now, clock)
         return self._walks.step(now, clock)
 
+    def mounts_changed(self) -> None:
+        """Something was mounted or unmounted on this machine: roots that show other files now are due."""
+        self._walks.mounts_changed()
+
     def due(self) -> float:
         """When (monotonic) `step` has something to do next."""
         return min([self._walks.due(), *self._unsettled.values()])
@@ -252,7 +256,7 @@ class TreeScanner:
             root.due = 0.0
         self._inotify.forget(folder)
         if os.path.isdir(folder):
-            self._walks.walk_folder(folder)
+            self._walks.walk_folder(folder, arrived=False)
 
     # -- files
 

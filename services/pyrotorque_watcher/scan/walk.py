@@ -3,9 +3,9 @@
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Final, Literal
 
@@ -15,6 +15,7 @@ from pyrotorque.text import counted, printable
 from pyrotorque_watcher.rows import KnownFile
 from pyrotorque_watcher.scan.files import inspect, is_absent, list_in_parts
 from pyrotorque_watcher.scan.inotify import InotifyTree, WatchLimit
+from pyrotorque_watcher.scan.mounts import is_mounted_below
 from pyrotorque_watcher.scan.reconcile import Reconciler, Situation, Verdict, unchanged
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ class TreeWalk:
     limit: str = ""
     """Why some folders have no watch, if so."""
     _new: deque[bytes] = field(default_factory=deque[bytes])
+    _here: Situation = field(default_factory=Situation)
+    """How the files in `_new` were found."""
     _current: Iterator[None] | None = None
     """The folder that is listed."""
     _inodes: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
@@ -96,10 +99,11 @@ class TreeWalk:
         for part in reconciler.ledger.known_parts(reconciler.job, folder):
             known.update((row.path, row) for row in part)
             yield
+        self._here = self._situation_in(folder, known.values())
         new: deque[bytes] = deque()
         for number, file in enumerate(sorted(found.files, key=attrgetter("ctime_ns")), 1):
             row = known.pop(file.path, None)
-            if row is None or unchanged(file, row, self.situation) is not Verdict.KEEP:
+            if row is None or unchanged(file, row, self._here) is not Verdict.KEEP:
                 new.append(file.path)
             if number % _PART == 0:
                 yield
@@ -113,6 +117,16 @@ class TreeWalk:
                     self._reconcile(path, reconciler, now)
         self._new = new
 
+    def _situation_in(self, folder: bytes, known: Iterable[KnownFile]) -> Situation:
+        """A disk in a folder that appeared for its mount was not moved in: its files are compared as at a start.
+
+        Asked after the folder was listed, and only where the answer counts.
+        """
+        counts = self.situation.baseline_before is not None or any(row.gone for row in known)
+        if not (self.situation.arrived and counts) or not is_mounted_below(folder, os.path.dirname(self.top)):
+            return self.situation
+        return replace(self.situation, arrived=False)
+
     def _reconcile(self, path: bytes, reconciler: Reconciler, now: float) -> None:
         # Read again: an event may have reported it since it was listed.
         try:
@@ -123,7 +137,7 @@ class TreeWalk:
         if found is None:
             return
         known = reconciler.ledger.known(reconciler.job, path)
-        verdict = reconciler.reconcile(self.root, found, known, self.situation, now, None)
+        verdict = reconciler.reconcile(self.root, found, known, self._here, now, None)
         self.baseline += verdict is Verdict.BASELINE
         self.loads += verdict is Verdict.LOAD
 
