@@ -9,6 +9,7 @@ from pathlib import Path
 from pyrotorque.confinement import StorageLimits
 from pyrotorque.home import expand_home
 from pyrotorque.jobs.move_failures import MoveRefused
+from pyrotorque.jobs.target_disks import TargetDisks
 from pyrotorque.jobs.tree_copy import TreePlace
 from pyrotorque.linux.files import FileName, open_folder, real_path
 from pyrotorque.text import printable
@@ -16,15 +17,19 @@ from pyrotorque.text import printable
 
 @dataclass(frozen=True)
 class TargetRules:
-    """`below` are the folders that targets must be in (none: anywhere); nothing is put into the `private` ones."""
+    """`below` are the folders that targets must be in (none: anywhere); nothing is put into the `private` ones.
+
+    With `disks`, nothing is put into the empty mount point of a disk either.
+    """
 
     below: Sequence[Path]
     private: Sequence[Path]
+    disks: TargetDisks | None = None
 
     @classmethod
-    def read(cls, below: str, private: Sequence[Path]) -> "TargetRules":
+    def read(cls, below: str, private: Sequence[Path], disks: TargetDisks | None = None) -> "TargetRules":
         """The rules for the setting `below` (separated by `:`)."""
-        return cls(tuple(expand_home(part) for part in below.split(":") if part), private)
+        return cls(tuple(expand_home(part) for part in below.split(":") if part), private, disks)
 
     def folder(self, target: str) -> Path:
         """The target folder, if data may be moved there. Raises MoveRefused."""
@@ -37,8 +42,8 @@ class TargetRules:
         return path
 
     def check_location(self, final: Path) -> None:
-        """Raise MoveRefused if a link or mount leads `final` elsewhere."""
-        self._check(os.fsencode(final.parent), final.name)
+        """Raise MoveRefused if a link or mount leads `final` elsewhere, or its disk is not mounted."""
+        self._check(os.path.realpath(os.fsencode(final.parent)), final.name)
 
     @contextmanager
     def open_target(self, final: Path, *, create: bool = False) -> Generator[TreePlace]:
@@ -61,3 +66,5 @@ class TargetRules:
         limits = StorageLimits(below=tuple(self.below), private=tuple(self.private))
         if refusal := limits.refusal(folder, [os.fsencode(name)]):
             raise MoveRefused(f"the target leads elsewhere: {refusal}", "target")
+        if self.disks and (refusal := self.disks.refusal(folder)):
+            raise MoveRefused(refusal, "target")

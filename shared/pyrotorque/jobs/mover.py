@@ -27,6 +27,7 @@ from pyrotorque.jobs.move_switch import MoveSwitch
 from pyrotorque.jobs.move_target import TargetRules
 from pyrotorque.jobs.params import get_text, with_settings
 from pyrotorque.jobs.partial_items import EarlierPartialItems
+from pyrotorque.jobs.target_disks import TargetDisks
 from pyrotorque.jobs.tree_copy import CopyDeadline
 from pyrotorque.linux.filesystems import is_within, location, read_mounts
 from pyrotorque.rtorrent.accepted_loads import await_accepted_loads
@@ -96,7 +97,8 @@ class Mover(ItemJob):
             return
         # A file in rTorrent's session is an item at its next start.
         session = os.fsencode(str(self.rtorrent.call("session.path", "")))
-        self.rules = TargetRules.read(self._below, self._context.private_folders(session))
+        self._disks = TargetDisks(self.state_dir)
+        self.rules = TargetRules.read(self._below, self._context.private_folders(session), self._disks)
         self._files = MoveFiles(self.rules, self._check_deadline, self._context.run_dir, self.state_dir)
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
@@ -251,6 +253,7 @@ class Mover(ItemJob):
         if move.phase == "cleaning":
             if move.by_copy and os.path.lexists(move.source):
                 self._remove_old(move)
+            self._disks.remember(move.final.parent)
             self._finished.add(move, self._journal)
             self._moved.add(move.info_hash)
             self.log.info("moved %s to %s", move.name, printable(str(move.final)))

@@ -1,0 +1,87 @@
+"""The disks of a mover's targets: data must not go to the empty mount point of one that is not mounted.
+
+It would fill the disk below, and be hidden as soon as the right one is mounted again.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyrotorque.errors import StateError
+from pyrotorque.json_input import decode_json
+from pyrotorque.linux.filesystems import is_within, mount_of, read_mounts
+from pyrotorque.linux.regular_files import read_regular_file
+from pyrotorque.options import write_atomically
+from pyrotorque.text import encode_json, printable
+
+FILE: Final = "target-disks.json"
+"""In the job's private folder: where disks were mounted to which data was moved."""
+_FSTAB: Final = Path("/etc/fstab")
+_KEPT: Final = 64
+_LENGTH_MAX: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class TargetDisks:
+    """The mount points of one mover: those that it has used, and those of /etc/fstab."""
+
+    state_dir: Path
+
+    def refusal(self, folder: bytes) -> str:
+        """Why nothing may be written to `folder` (a real path): its disk is not mounted; empty if it is."""
+        mounts = read_mounts()
+        there = {mount.point for mount in mounts}
+        for point in self._used():
+            if mounts and is_within(folder, point) and point not in there:
+                return (
+                    f"the disk of {printable(folder)} is not mounted: there was one at {printable(point)} when data "
+                    "was moved there before: mount it; if there is none any more, remove "
+                    f"{printable(str(self._file))}"
+                )
+        for point in _in_fstab():
+            if mounts and is_within(folder, point) and point not in there:
+                return (
+                    f"the disk of {printable(folder)} is not mounted: /etc/fstab has one for {printable(point)}: mount "
+                    "it, or remove that line"
+                )
+        return ""
+
+    def remember(self, folder: Path) -> None:
+        """Data was moved to `folder`: its disk must be mounted there from now on. On a full disk, nothing is kept."""
+        mount = mount_of(os.fsencode(os.path.realpath(folder)), read_mounts())
+        used = self._used()
+        if mount is None or mount.point == b"/" or mount.point in used:
+            return
+        kept = [point.hex() for point in (*used, mount.point)][-_KEPT:]
+        with suppress(StateError):
+            write_atomically(self._file, encode_json(kept))
+
+    @property
+    def _file(self) -> Path:
+        return self.state_dir / FILE
+
+    def _used(self) -> list[bytes]:
+        try:
+            stored = decode_json(read_regular_file(self._file, limit=_LENGTH_MAX), type=list[str])
+            return [bytes.fromhex(point) for point in stored]
+        except (OSError, ValueError):
+            return []
+
+
+def _in_fstab() -> Iterator[bytes]:
+    """The mount points that are mounted at each boot (fstab(5))."""
+    try:
+        lines = _FSTAB.read_bytes().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        fields = line.split()
+        if len(fields) < 3 or fields[0].startswith(b"#") or not fields[1].startswith(b"/"):
+            continue
+        options = fields[3].split(b",") if len(fields) > 3 else []
+        point = fields[1].rstrip(b"/").replace(b"\\040", b" ").replace(b"\\011", b"\t")
+        if point and b"noauto" not in options:
+            yield os.path.realpath(point)

@@ -1,0 +1,91 @@
+"""The mount point of a disk that is not mounted is no target; what was never a mount point is one."""
+
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.jobs import target_disks
+from pyrotorque.jobs.target_disks import FILE, TargetDisks
+from pyrotorque.linux.filesystems import Mount
+
+ROOT = Mount(1, 0, b"/", "ext4")
+
+
+class Machine:
+    """Its mounts and its /etc/fstab, which a test changes."""
+
+    def __init__(self, fstab: Path) -> None:
+        self.mounts, self.fstab = [ROOT], fstab
+
+    def mount(self, point: Path) -> None:
+        self.mounts.append(Mount(len(self.mounts) + 1, 1, bytes(point), "ext4"))
+
+    def unmount(self) -> None:
+        self.mounts[:] = [ROOT]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    found = Machine(tmp_path / "fstab")
+    monkeypatch.setattr(target_disks, "read_mounts", lambda: found.mounts)
+    monkeypatch.setattr(target_disks, "_FSTAB", found.fstab)
+    return found
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> TargetDisks:
+    (tmp_path / "state").mkdir()
+    return TargetDisks(tmp_path / "state")
+
+
+def test_a_disk_that_was_used_must_be_mounted(machine: Machine, disks: TargetDisks, tmp_path: Path) -> None:
+    (tmp_path / "media" / "films").mkdir(parents=True)
+    machine.mount(tmp_path / "media")
+    disks.remember(tmp_path / "media" / "films")
+    films = bytes(tmp_path / "media" / "films" / "new")
+    assert disks.refusal(films) == ""
+    machine.unmount()
+    refusal = TargetDisks(disks.state_dir).refusal(films)
+    assert f"there was one at {tmp_path / 'media'} when data was moved there before" in refusal
+    assert str(disks.state_dir / FILE) in refusal
+    assert disks.refusal(bytes(tmp_path / "media-beside")) == ""
+    machine.mounts.clear()  # /proc cannot be read
+    assert disks.refusal(films) == ""
+
+
+def test_the_root_filesystem_and_a_damaged_file_forbid_nothing(
+    machine: Machine, disks: TargetDisks, tmp_path: Path
+) -> None:
+    disks.remember(tmp_path)
+    assert not (disks.state_dir / FILE).exists()
+    for content in (b"", b"{", b'["zz"]', b"\xff"):
+        (disks.state_dir / FILE).write_bytes(content)
+        assert disks.refusal(bytes(tmp_path)) == ""
+    machine.mount(tmp_path)
+    disks.remember(tmp_path)
+    machine.unmount()
+    assert "is not mounted" in disks.refusal(bytes(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("line", "is_refused"),
+    [
+        ("UUID=1 {point} ext4 defaults,nofail 0 2", True),
+        ("UUID=1 {point}/ ext4", True),
+        ("UUID=1 {point} ext4 noauto,user 0 2", False),
+        ("# UUID=1 {point} ext4 defaults 0 2", False),
+        ("UUID=1 {point}-beside ext4 defaults 0 2", False),
+        ("UUID=1 none swap sw 0 0", False),
+        ("UUID=1 / ext4 defaults 0 1", False),
+        ("UUID=1", False),
+    ],
+)
+def test_a_disk_of_fstab_must_be_mounted(
+    machine: Machine, disks: TargetDisks, tmp_path: Path, line: str, is_refused: bool
+) -> None:
+    point = tmp_path / "a disk"
+    folder = bytes(point / "films")
+    machine.fstab.write_text(line.format(point=str(point).replace(" ", "\\040")) + "\n")
+    assert ("/etc/fstab has one" in disks.refusal(folder)) is is_refused
+    machine.mount(point)
+    assert disks.refusal(folder) == ""
