@@ -43,6 +43,12 @@ __all__ = [
 # The file name of the packaged defaults in messages.
 PACKAGED = "torque.ini.default"
 
+_OWN_FILES = ("config.ini", "torque.ini", "config.py", "supervisor.conf")
+_REPLACED = (
+    "is the file of before a change: it is mounted alone, and was replaced outside of this container, as editors do; "
+    "to see the new one, create the container again (docker compose up -d --force-recreate), or mount its folder"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -148,6 +154,14 @@ def _dangling(home: Path) -> list[Path]:
     return [path for name in ("config.ini", "torque.ini", "config.py") if missing_target(path := home / name)]
 
 
+def _is_replaced(path: Path) -> bool:
+    """Whether the name leads to a removed file, which only the mount of a single file shows."""
+    try:
+        return path.stat().st_nlink == 0
+    except OSError:
+        return False
+
+
 def _read_files(home: Path, options: Options, report: Report) -> dict[Path, Sections]:
     """The sections of each file, in increasing precedence."""
     if not home.is_dir():
@@ -162,6 +176,9 @@ def _read_files(home: Path, options: Options, report: Report) -> dict[Path, Sect
         target = printable(missing_target(path))
         text = f"is a link to {target}, which does not exist: it counts as a file without settings"
         report.warnings.append(Problem(path.name, 0, "", text))
+    for path in [*(home / name for name in _OWN_FILES), *extra]:
+        if _is_replaced(path):
+            report.warnings.append(Problem(path.name, 0, "", _REPLACED))
     own = {path: read_ini(path, report) for path in (home / "config.ini", torque) if _exists(path)}
     if not report.problems and not any("torque" in sections for sections in own.values()) and not extra:
         report.warnings.append(Problem(torque.name, 0, "", "has no section [TORQUE]: nothing is configured"))
