@@ -45,9 +45,14 @@ def state_problem(layout: Layout, supervisord: int) -> str:
     return ""
 
 
+def service_state_problem(layout: Layout) -> str:
+    """In a service: `state_problem` of its group; empty in a process that supervisord has not started."""
+    return state_problem(layout, os.getppid()) if "SUPERVISOR_ENABLED" in os.environ else ""
+
+
 def require_group_state(layout: Layout) -> None:
     """In a service: raise StateError if the state folder is not that of its group."""
-    if "SUPERVISOR_ENABLED" in os.environ and (problem := state_problem(layout, os.getppid())):
+    if problem := service_state_problem(layout):
         raise StateError(problem)
 
 

@@ -29,6 +29,11 @@ state_dir = {state}
 job.treewatch.active = True
 job.treewatch.path = {watch}
 job.treewatch.tie = no
+job.count.handler = pyrotorque.jobs.command:Command
+job.count.active = True
+job.count.schedule = second=*/1
+job.count.shell = True
+job.count.command = echo run >> {runs}
 """
 
 
@@ -46,14 +51,14 @@ def folder() -> Iterator[Path]:
     ],
 )
 def test_no_service_begins_again_while_the_disk_of_its_state_is_away(folder: Path, away: str, back: str) -> None:
-    """Not after a crash, and not by --restart: what was erased would be loaded again."""
+    """Not after a crash, and not by --restart: what was erased would be loaded again. Jobs wait: they have journals."""
     disk, watch = folder / "disk", folder / "watch"
     for made in (disk, watch, folder / "kept"):
         made.mkdir()
     with ExitStack() as stack:
         namespace = stack.enter_context(made_mount_namespace(f"cd {folder}; mount -t tmpfs disk disk"))
         rtorrent = stack.enter_context(PrivateRTorrent(folder / "rt"))
-        text = INI.format(url=rtorrent.url, state=disk / "state", watch=watch)
+        text = INI.format(url=rtorrent.url, state=disk / "state", watch=watch, runs=folder / "runs")
         group = stack.enter_context(Group(folder / "config", text, within=namespace.words))
         erased, kept = drop(watch / "erased.torrent"), drop(watch / "kept.torrent")
         eventually(lambda: group.command("watched").stdout.count(" loaded ") == 2, 60)
@@ -62,6 +67,8 @@ def test_no_service_begins_again_while_the_disk_of_its_state_is_away(folder: Pat
         watcher = group.pid("watcher")
         namespace.run(f"cd {folder}; cp -a disk/state kept; {away}")
         os.kill(watcher, signal.SIGKILL)
+        eventually(lambda: "no job is run: the state folder" in group.log("scheduler"), 60)
+        runs = (folder / "runs").read_text()
         reason = f"the state folder {disk / 'state'} is not that of the running group"
         eventually(lambda: f"ERROR watcher: failed: {reason}" in group.log("torque"), 60)
         assert reason in group.log("watcher")
@@ -69,11 +76,13 @@ def test_no_service_begins_again_while_the_disk_of_its_state_is_away(folder: Pat
         assert (refused.returncode, reason in refused.stderr) == (74, True), refused.stderr
         eventually(lambda: "waiting for its state folder" in group.command("status").stdout, 60)
         namespace.run(f"! test -e {disk / 'state/watcher.sqlite3'}")
+        assert len((folder / "runs").read_text()) <= len(runs) + len("run\n")  # the one that had begun
 
         namespace.run(f"cd {folder}; {back}")
         wanted = drop(watch / "wanted.torrent")
         eventually(lambda: wanted in items(rtorrent), 60, why="the watcher continues by itself")
         assert items(rtorrent) == {kept, wanted}
+        eventually(lambda: len((folder / "runs").read_text()) > len(runs) + len("run\n"), 60, why="jobs are run again")
         restarted = group.command("--restart")
         assert restarted.returncode == 0, restarted.stderr
         eventually(lambda: group.command("watched").stdout.count(" loaded ") == 3, 60)

@@ -11,6 +11,7 @@ from pyrotorque.events import (
     Fact,
     Live,
 )
+from pyrotorque.group_state import service_state_problem
 from pyrotorque.job_order import EventOrder
 from pyrotorque.jobs.left_moves import left_moves
 from pyrotorque.layout import Layout
@@ -31,6 +32,7 @@ from pyrotorque_scheduler.workers.run_records import PooledJob, RunRecords
 log = logging.getLogger("pyrotorque_scheduler.jobs")
 
 _EXIT_DEADLINE: Final = 0.4
+_LOOK_EVERY: Final = 1.0  # seconds between two looks whether the state folder is there
 
 
 class WorkerPool:
@@ -44,6 +46,8 @@ class WorkerPool:
         self._cursors = CursorTable(store)
         self._jobs: dict[str, PooledJob] = {}
         self._recovered = False
+        self._held = ""
+        self._look_at = 0.0
 
     def configure(
         self,
@@ -97,7 +101,8 @@ class WorkerPool:
 
     def wait(self, now: float) -> float:
         """Seconds until `step` has something to do, unless a descriptor becomes readable before."""
-        times = [min(job.worker.deadline, self._due_at(name, job)) for name, job in self._jobs.items()]
+        begins = self._look_at if self._held else 0.0
+        times = [min(job.worker.deadline, max(begins, self._due_at(name, job))) for name, job in self._jobs.items()]
         return max(0.0, min(times, default=NEVER) - now)
 
     def queue_events(self, bus: Bus, deliveries: list[Delivery], gaps: list[Gap]) -> None:
@@ -138,7 +143,8 @@ class WorkerPool:
         for name, job in self._jobs.items():
             for result in job.worker.step(time.monotonic()):
                 self._records.record(name, job, result)
-            self._begin(name, job, time.monotonic())
+            if not self._is_held(time.monotonic()):
+                self._begin(name, job, time.monotonic())
 
     def close(self) -> None:
         """End all processes; idle jobs get time to close themselves."""
@@ -198,6 +204,16 @@ class WorkerPool:
         if run is not None:
             self._job_table.metrics.running.set(1, name)
             job.worker.begin(run, now)
+
+    def _is_held(self, now: float) -> bool:
+        """Whether no run begins: the journals and limits of jobs are on a disk that is not mounted."""
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY
+            problem = service_state_problem(self._layout)
+            if bool(problem) is not bool(self._held):
+                log.warning("%s", f"no job is run: {problem}" if problem else "jobs are run again")
+            self._held = problem
+        return bool(self._held)
 
     def _next_event(self, name: str) -> JobRun | None:
         self._records.drop_exhausted(name)
