@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyrotorque.jobs import target_disks
+from pyrotorque.jobs.move_journal import MoveJournal
 from pyrotorque.jobs.target_disks import FILE, TargetDisks
 from pyrotorque.linux.filesystems import Mount
 
@@ -42,6 +43,7 @@ def test_a_disk_that_was_used_must_be_mounted(machine: Machine, disks: TargetDis
     (tmp_path / "media" / "films").mkdir(parents=True)
     machine.mount(tmp_path / "media")
     disks.remember(tmp_path / "media" / "films")
+    assert list(MoveJournal(disks.state_dir).hashes()) == [], "it is no journal"
     films = bytes(tmp_path / "media" / "films" / "new")
     assert disks.refusal(films) == ""
     machine.unmount()

@@ -17,8 +17,8 @@ from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json, printable
 
-FILE: Final = "target-disks.json"
-"""In the job's private folder: where disks were mounted to which data was moved."""
+FILE: Final = "target-disks"
+"""In the job's private folder: where disks were mounted to which data was moved. Only journals are called `*.json`."""
 _FSTAB: Final = Path("/etc/fstab")
 _KEPT: Final = 64
 _LENGTH_MAX: Final = 1 << 20
