@@ -5,15 +5,20 @@ the watcher's mark is complete, also if it is not saved yet. One without it is n
 watcher erases it and loads it again, which it does not do once the item was started or changed.
 """
 
+import logging
 import os
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from pyrotorque.errors import StateError
 from pyrotorque.fleet_inbox import FOLDER
 from pyrotorque.rtorrent import Call, RTorrent
-from pyrotorque.store import rows_of_other
+from pyrotorque.store import read_rows_of_other, rows_of_other
+
+log = logging.getLogger(__name__)
 
 MARK: Final = "pyrotorque"
 """The custom value of an item that names the metafile it was loaded for; a load sets it last."""
@@ -39,11 +44,18 @@ _ONE_HELD: Final = f"SELECT 1 FROM metafiles WHERE {_HELD}"
 _ALL_HELD: Final = f"SELECT info_hash FROM metafiles WHERE {_HELD.replace('info_hash = ? AND ', '')}"
 
 
-@dataclass(frozen=True, slots=True)
+_REPORT_EVERY: Final = 600.0  # seconds
+
+
+@dataclass(slots=True)
 class OpenLoads:
-    """Reads the watcher's ledger; without one, no load is open, and nothing is held for the fleet."""
+    """Reads the watcher's ledger; without one, no load is open, and nothing is held for the fleet.
+
+    While it cannot be read, each item may be held: it could start in two groups.
+    """
 
     ledger: Path
+    _reported_at: float = field(default=float("-inf"), repr=False, compare=False)
 
     @classmethod
     def below(cls, state_dir: Path) -> "OpenLoads":
@@ -61,18 +73,30 @@ class OpenLoads:
         return hashes if len(hashes) <= limit else []
 
     def is_held(self, info_hash: str) -> bool:
-        """Whether the item waits for the permission of the fleet: nothing starts it before."""
-        return self._has_inbox and bool(rows_of_other(self.ledger, _ONE_HELD, info_hash))
+        """Whether the item waits for the permission of the fleet, or may: nothing starts it before."""
+        rows = self._held(_ONE_HELD, info_hash)
+        return rows is None or bool(rows)
 
-    @property
-    def _has_inbox(self) -> bool:
-        return os.path.isdir(self.ledger.parent / FOLDER)
+    def _held(self, query: str, *values: object) -> list[tuple[Any, ...]] | None:
+        """The rows of held items; None while they cannot be read."""
+        if not os.path.isdir(self.ledger.parent / FOLDER) or not os.path.lexists(self.ledger):
+            return []
+        try:
+            return read_rows_of_other(self.ledger, query, *values)
+        except StateError as error:
+            if time.monotonic() - self._reported_at > _REPORT_EVERY:
+                self._reported_at = time.monotonic()
+                log.warning("no item is started or changed, because each may wait for the fleet: %s", error)
+            return None
 
     def incomplete(self, hashes: Iterable[str], rtorrent: RTorrent) -> set[str]:
         """Those of these items whose load is open and that are without a mark now, or that wait for the permission of
-        the fleet. Raises RTorrentError."""
+        the fleet, or may. Raises RTorrentError."""
         hashes = set(hashes)
-        held = {info_hash for (info_hash,) in rows_of_other(self.ledger, _ALL_HELD)} if self._has_inbox else set()
+        rows = self._held(_ALL_HELD)
+        if rows is None:
+            return hashes
+        held = {info_hash for (info_hash,) in rows}
         return self._without_mark(hashes, rtorrent) | (held & hashes)
 
     def _without_mark(self, hashes: set[str], rtorrent: RTorrent) -> set[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentLoaded, TorrentStarted
+from pyrotorque.fleet_inbox import FOLDER
 from pyrotorque.jobs.action import Action
 from pyrotorque.jobs.context import JobContext, current_context, set_context
 from pyrotorque.open_loads import MARK, OpenLoads
@@ -208,3 +209,19 @@ def test_without_a_ledger_that_can_be_read_no_load_is_open(
     assert not reader.has("A" * 40)
     assert reader.up_to(8) == []
     assert reader.incomplete(["A" * 40], RTorrent(rtorrent.url)) == set()
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all, but long enough to be read as one" * 40])
+def test_in_a_fleet_each_item_may_be_held_while_the_ledger_cannot_be_read(
+    tmp_path: Path, content: bytes, rtorrent: PrivateRTorrent, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another group may have it: started here as well, it would run twice."""
+    (tmp_path / FOLDER).mkdir()
+    reader, client = OpenLoads.below(tmp_path), RTorrent(rtorrent.url)
+    assert not reader.is_held("A" * 40)  # no ledger: nothing was ever held
+    assert reader.incomplete(["A" * 40], client) == set()
+    (tmp_path / "watcher.sqlite3").write_bytes(content)
+    assert reader.is_held("A" * 40)
+    assert reader.is_held("B" * 40)
+    assert reader.incomplete(["A" * 40, "B" * 40], client) == {"A" * 40, "B" * 40}
+    assert caplog.text.count("watcher.sqlite3") == 1
