@@ -31,24 +31,24 @@ class Keeping(Enum):
     UNKNOWN = "the group that had it did not answer, or could not look"
 
 
-class Verdict(NamedTuple):
+class KeepingAnswer(NamedTuple):
     """`group` has the item, or is the one that had it."""
 
     keeping: Keeping
     group: str
 
 
-def verdict(answers: Sequence[Held], info_hash: str, owner: str) -> Verdict:
+def verdict(answers: Sequence[Held], info_hash: str, owner: str) -> KeepingAnswer:
     """What these answers say about an item that `owner` had."""
     for each in answers:
         # A group with version 1.1.0 does not say what it keeps.
         if info_hash in (each.items if each.kept is None else each.kept):
-            return Verdict(Keeping.KEPT, each.group)
+            return KeepingAnswer(Keeping.KEPT, each.group)
     for each in answers:
         if info_hash in each.items:
-            return Verdict(Keeping.INCOMPLETE, each.group)
+            return KeepingAnswer(Keeping.INCOMPLETE, each.group)
     has_looked = any(each.group == owner and each.kept is not None for each in answers)
-    return Verdict(Keeping.GONE if has_looked else Keeping.UNKNOWN, owner)
+    return KeepingAnswer(Keeping.GONE if has_looked else Keeping.UNKNOWN, owner)
 
 
 @dataclass
@@ -65,7 +65,7 @@ class KeptItems:
     _tries: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]])
     """By info-hash: how many questions decided nothing, and when the next one is due."""
 
-    def of(self, info_hash: str, revision: int, owner: str, now: float) -> Verdict | None:
+    def of(self, info_hash: str, revision: int, owner: str, now: float) -> KeepingAnswer | None:
         """What the groups just answered about an item that `owner` had by this revision of its claim (0: none); None
         until they have answered. An answer to a question from before that revision does not count."""
         about = (info_hash, revision)

@@ -19,7 +19,7 @@ from pyrotorque.text import printable
 from pyrotorque_fleet.claim_table import ClaimTable
 from pyrotorque_fleet.claims import Claim, KnownClaim, encode_claim, is_missing, is_same_offer, offer, withdraw
 from pyrotorque_fleet.inbox import Inbox, OfferedFile
-from pyrotorque_fleet.kept_items import Keeping, KeptItems, Verdict
+from pyrotorque_fleet.kept_items import Keeping, KeepingAnswer, KeptItems
 from pyrotorque_fleet.local_group import LocalWatcher
 from pyrotorque_fleet.messages import BadValue, Question, SoughtItem, decode_held, encode
 from pyrotorque_fleet.swaps import ClaimSwaps
@@ -253,14 +253,14 @@ _STAYS: Final = {
 }
 
 
-def _placed(turn: int, token: str, found: Verdict, reason: str = "") -> SettledOffer:
+def _placed(turn: int, token: str, found: KeepingAnswer, reason: str = "") -> SettledOffer:
     stays = _STAYS.get(found.keeping, "").format(found.group)
     return SettledOffer(
         turn=turn, token=token, state="placed", group=found.group, reason=stays or reason, keeps_file=bool(stays)
     )
 
 
-def _duplicate(turn: int, token: str, found: Verdict) -> SettledOffer:
+def _duplicate(turn: int, token: str, found: KeepingAnswer) -> SettledOffer:
     stays = _STAYS.get(found.keeping, "").format(found.group)
     reason = stays or f"{found.group} has it"
     return SettledOffer(turn=turn, token=token, state="duplicate", reason=reason, keeps_file=bool(stays))

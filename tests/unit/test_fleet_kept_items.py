@@ -11,7 +11,7 @@ from pyrotorque.store import Store, open_store
 from pyrotorque_fleet.claim_table import ClaimTable
 from pyrotorque_fleet.exchange import LinkError
 from pyrotorque_fleet.forward import MIGRATIONS
-from pyrotorque_fleet.kept_items import Keeping, KeptItems, Verdict, verdict
+from pyrotorque_fleet.kept_items import Keeping, KeepingAnswer, KeptItems, verdict
 from pyrotorque_fleet.messages import Held, decode_held, encode
 from pyrotorque_fleet.swaps import ClaimLink, ClaimSwaps
 from tests.unit.test_fleet_claims import HASH
@@ -73,7 +73,7 @@ def table(tmp_path: Path) -> Iterator[ClaimTable]:
     store.close()
 
 
-def asked(kept: KeptItems, now: float, revision: int = 1) -> Verdict | None:
+def asked(kept: KeptItems, now: float, revision: int = 1) -> KeepingAnswer | None:
     """One turn of the service."""
     found = kept.of(HASH, revision, "two", now)
     kept.ask(now)
@@ -87,9 +87,9 @@ def test_an_answer_is_used_once(table: ClaimTable) -> None:
     link.held = [KEPT]
     assert asked(kept, 1.0) is None
     link.held = [LOOKED]
-    assert asked(kept, 2.0) == Verdict(Keeping.KEPT, "two")
+    assert asked(kept, 2.0) == KeepingAnswer(Keeping.KEPT, "two")
     assert asked(kept, 3.0) is None, "the answer of a while ago says nothing"
-    assert asked(kept, 4.0) == Verdict(Keeping.GONE, "two")
+    assert asked(kept, 4.0) == KeepingAnswer(Keeping.GONE, "two")
 
 
 def test_an_answer_that_nothing_was_decided_by_in_its_turn_is_dropped(table: ClaimTable) -> None:
@@ -100,7 +100,7 @@ def test_an_answer_that_nothing_was_decided_by_in_its_turn_is_dropped(table: Cla
     assert asked(kept, 1.0) is None
     kept.ask(2.0)
     link.held = [LOOKED]
-    assert [asked(kept, now) for now in (3.0, 4.0)] == [None, Verdict(Keeping.GONE, "two")]
+    assert [asked(kept, now) for now in (3.0, 4.0)] == [None, KeepingAnswer(Keeping.GONE, "two")]
 
 
 def test_an_answer_from_before_a_claim_was_written_says_nothing_about_it(table: ClaimTable) -> None:
@@ -110,7 +110,7 @@ def test_an_answer_from_before_a_claim_was_written_says_nothing_about_it(table: 
     assert asked(kept, 1.0, revision=1) is None
     link.held = [KEPT]
     assert asked(kept, 2.0, revision=2) is None
-    assert asked(kept, 3.0, revision=2) == Verdict(Keeping.KEPT, "two")
+    assert asked(kept, 3.0, revision=2) == KeepingAnswer(Keeping.KEPT, "two")
 
 
 def test_one_question_waits_for_answers(table: ClaimTable) -> None:
@@ -124,7 +124,7 @@ def test_one_question_waits_for_answers(table: ClaimTable) -> None:
     kept = KeptItems(ClaimSwaps(table, cast(ClaimLink, link), lambda: None), lambda: 2, lambda: None)
     assert [asked(kept, now) for now in (1.0, 2.0, 3.0)] == [None] * 3
     link.pending.set_result([encode(KEPT)])
-    assert [asked(kept, now) for now in (4.0, 5.0)] == [None, Verdict(Keeping.KEPT, "two")]
+    assert [asked(kept, now) for now in (4.0, 5.0)] == [None, KeepingAnswer(Keeping.KEPT, "two")]
     assert link.asked == 1
 
 
@@ -147,4 +147,4 @@ def test_an_outage_is_no_answer(table: ClaimTable) -> None:
     kept = KeptItems(ClaimSwaps(table, cast(ClaimLink, link), lambda: None), lambda: 2, lambda: None)
     assert [asked(kept, float(now)) for now in range(1, 200)] == [None] * 199
     link.held = [KEPT]
-    assert [asked(kept, now) for now in (300.0, 301.0)][-1] == Verdict(Keeping.KEPT, "two")
+    assert [asked(kept, now) for now in (300.0, 301.0)][-1] == KeepingAnswer(Keeping.KEPT, "two")
