@@ -82,6 +82,8 @@ class CleanupFacts(HousekeepingJob):
         this = self.items(f"hash={info_hash}", self.conditions.protect.fields)
         if any(is_match(self.conditions.protect, item, time.time()) is not False for item in this):
             raise RemovalRefused("it is protected now")
+        if info_hash in self._moving():  # it may have begun after the plan was made
+            raise RemovalRefused("a mover has begun to move its data")
         if self.settings.data == "keep":
             return VerifiedItem(b"", False, False, (), None)
         inventory = self.reader.read()

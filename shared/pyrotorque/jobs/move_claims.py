@@ -17,6 +17,7 @@ from pyrotorque.fields.converters import path as path_of
 from pyrotorque.jobs.item_path import exact_path, plain_path
 from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.jobs.move_links import FolderLinks
+from pyrotorque.jobs.unfinished_changes import UnfinishedChanges
 from pyrotorque.linux.filesystems import Mount, is_within, location, mounts_below, read_mounts
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import SessionGate
@@ -29,12 +30,16 @@ _ALTERED: Final = re.compile("[%?\ufffd\ud800-\udfff]")
 
 @dataclass
 class DataClaims:
-    """`private` are folders of pyrotorque and rTorrent; with `gate`, only the known rTorrent counts."""
+    """`private` are folders of pyrotorque and rTorrent; with `gate`, only the known rTorrent counts.
+
+    With `changes`, the data is left to another job that has begun to move or remove it.
+    """
 
     rtorrent: RTorrent
     private: Sequence[Path]
     gate: SessionGate | None = None
     links: FolderLinks = field(default_factory=FolderLinks)
+    changes: UnfinishedChanges | None = None
     _mounts: list[Mount] = field(default_factory=list[Mount])
     _places: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
@@ -43,6 +48,8 @@ class DataClaims:
 
         One call to rTorrent for all items; and one for each item whose folder is around `source`.
         """
+        if self.changes is not None and (refusal := self.changes.refusal(info_hash)):
+            raise MoveRefused(refusal, "shared")
         examine = partial(self._examine, info_hash, source, multi_file)
         if self.gate is None:
             examine()

@@ -29,6 +29,7 @@ from pyrotorque.jobs.params import get_text, with_settings
 from pyrotorque.jobs.partial_items import EarlierPartialItems
 from pyrotorque.jobs.target_disks import TargetDisks
 from pyrotorque.jobs.tree_copy import CopyDeadline
+from pyrotorque.jobs.unfinished_changes import UnfinishedChanges
 from pyrotorque.linux.filesystems import is_within, location, read_mounts
 from pyrotorque.rtorrent.accepted_loads import await_accepted_loads
 from pyrotorque.text import printable
@@ -103,7 +104,8 @@ class Mover(ItemJob):
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
         remove_records(self.state_dir, frozenset(self._journal.hashes()))
-        claims = DataClaims(self.rtorrent, self.rules.private, self._gate, self._links)
+        changes = UnfinishedChanges(self.state_dir)
+        claims = DataClaims(self.rtorrent, self.rules.private, self._gate, self._links, changes)
         self._switch = MoveSwitch(self.rtorrent, self._files, self._journal, claims)
         self._finished.begin_run()
         self._is_event = event is not None
