@@ -15,6 +15,7 @@ from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.jobs.move_files import MoveFiles
 from pyrotorque.jobs.move_journal import Move, path_hex
 from pyrotorque.jobs.move_target import TargetRules
+from pyrotorque.jobs.tree_copy import TreePlace
 
 CALLS = ("open", "mkdir", "stat", "listdir", "symlink", "unlink", "rmdir", "utime", "fchmod", "readlink", "lstat")
 CONTENT = {"a": b"aaaa", "sub/b": b"bbbb" * 999, "sub/deep/c": b"cc"}
@@ -186,3 +187,47 @@ def test_what_is_no_file_is_refused_and_stops_nothing(tmp_path: Path, kind: str)
     with pytest.raises(MoveRefused, match="cannot be moved to another disk"):
         scene.run()
     assert scene.is_whole()
+
+
+@pytest.mark.parametrize(
+    ("names", "is_refused"),
+    [
+        (("Film.mkv", "film.mkv"), True),
+        (("FILM.NFO", "b", "film.nfo"), True),
+        (("sub/A", "sub/a"), True),
+        (("Sub/a", "sub/a"), True),
+        (("Film.mkv", "Film.nfo"), False),  # shown in another form, but each is a file of its own
+        (("CD1/A", "CD2/a"), False),
+    ],
+)
+def test_files_that_are_one_on_the_disk_of_the_target_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], is_refused: bool
+) -> None:
+    source, done = tmp_path / "downloads/Name", tmp_path / "done"
+    done.mkdir()
+    for number, name in enumerate(names):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(b"%d" % number * 100)
+        os.utime(source / name, ns=(10**18, 10**18))
+    inside = TreePlace.inside
+
+    def without_case(place: TreePlace, folder: int, name: str) -> TreePlace:
+        return inside(place, folder, name.lower() if place.path.is_relative_to(done) else name)
+
+    monkeypatch.setattr(TreePlace, "inside", without_case)
+    move = Move(
+        info_hash="A" * 40, name="Name", source_hex=path_hex(source), final_hex=path_hex(done / "Name"),
+        multi_file=True, by_copy=True,
+    )  # fmt: skip
+    moving = MoveFiles(TargetRules((done,), ()), lambda: None)
+    if is_refused:
+        with pytest.raises(MoveRefused, match="would be one file on the target's disk"):
+            moving.prepare(move)
+        assert {(source / name).read_bytes() for name in names} == {b"%d" % each * 100 for each in range(len(names))}
+        return
+    moving.prepare(move)
+    moving.rename(move)
+    assert moving.clean(move) == []
+    assert sorted((done / "Name" / name.lower()).read_bytes() for name in names) == [
+        b"%d" % each * 100 for each in range(len(names))
+    ]

@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, NamedTuple
@@ -119,6 +119,7 @@ def _copy(source: TreePlace, target: TreePlace, hooks: CopyHooks, depth: int = 0
         with _names(source, depth) as (names, reading), open_same_folder(target.at) as writing:
             for name in names:
                 _copy(source.inside(reading, name), target.inside(writing, name), hooks, depth + 1)
+            _require_own_copies(source, names, writing)
             _set_mode(writing, stat.S_IMODE(found.st_mode) | stat.S_IRWXU)
             sync_folder(writing)
     elif stat.S_ISLNK(found.st_mode):
@@ -133,6 +134,23 @@ def _copy(source: TreePlace, target: TreePlace, hooks: CopyHooks, depth: int = 0
     else:
         kinds = "a file, folder or symbolic link"
         raise MoveRefused(f"{printable(str(source.path))} is not {kinds}: it cannot be moved to another disk", "other")
+
+
+def _require_own_copies(source: TreePlace, names: Sequence[str], writing: int) -> None:
+    """Raise MoveRefused if two names of a folder are one file in the open folder of its copy.
+
+    Then the second one has replaced the first one's content, and only the copy has less names: it may show them in
+    another form, and has inodes of its own for each on some disks (FUSE).
+    """
+    copies = set(os.listdir(writing))
+    if len(copies) >= len(names):
+        return
+    lacking = next(name for name in names if name not in copies)
+    raise MoveRefused(
+        f"{printable(str(source.path / lacking))} and another file there would be one file on the target's disk, which "
+        "ignores case, or the form of characters",
+        "target",
+    )
 
 
 @contextmanager
