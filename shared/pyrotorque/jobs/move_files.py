@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from pyrotorque.jobs.compared_files import ComparedFiles
-from pyrotorque.jobs.move_failures import MoveRefused
+from pyrotorque.jobs.move_failures import MoveRefused, cause_of
 from pyrotorque.jobs.move_journal import Move
 from pyrotorque.jobs.move_target import TargetRules
 from pyrotorque.jobs.tree_copy import (
@@ -75,14 +75,25 @@ class MoveFiles:
             rename_noreplace(final.at, source.at)
 
     def clean(self, move: Move) -> list[Path]:
-        """Remove from the old place what the new one has; returns the paths that were kept."""
+        """Remove from the old place what the new one has; returns the paths of what only the old place has.
+
+        Raises MoveRefused if something else cannot be removed: the others are gone then.
+        """
         with ExitStack() as stack:
             source = stack.enter_context(place_of(move.source))
             try:
                 final = stack.enter_context(self._rules.open_target(move.final))
             except (FileNotFoundError, NotADirectoryError):  # another program has moved the data on
                 final = None
-            return remove_copied(source, final, self._compared_of(move))
+            left = remove_copied(source, final, self._compared_of(move))
+        if left.failed:
+            path, error = left.failed[0]
+            raise MoveRefused(
+                f"its data is at {printable(str(move.final))} now, and {printable(str(path))} cannot be removed: "
+                f"{error.strerror}; allow that, or remove it yourself: the next run then ends the move",
+                cause_of(error),
+            ) from error
+        return left.kept
 
     def remove_partial(self, move: Move) -> None:
         """Remove the copy in progress, if there is one."""

@@ -150,7 +150,7 @@ class Mover(ItemJob):
             except (PyrotorqueError, OSError) as error:
                 if self._is_reported(info_hash, name, error) and not is_own:
                     continue
-                failed.append(f"{name}: {error}")
+                failed.append(f"{name}: {_problem(error)}")
                 self.log.error("%s", failed[-1])
 
     def _update_earlier_partial(self, event: Event | None) -> EarlierPartialItems:
@@ -232,7 +232,7 @@ class Mover(ItemJob):
         try:
             self._resume(move, is_decided=True)
         except OSError as error:
-            raise UserError(f"cannot be moved to {printable(str(final))}: {error.strerror or error}") from error
+            raise UserError(f"cannot be moved to {printable(str(final))}: {_problem(error)}") from error
 
     def _target_of(self, item: Item) -> str:
         return self._target.render({**{field: item[field] for field in self.needed}, "job_name": self.name})
@@ -305,3 +305,11 @@ class Mover(ItemJob):
     def _check_deadline(self) -> None:
         if time.monotonic() > self._deadline:
             raise CopyDeadline
+
+
+def _problem(error: Exception) -> str:
+    """The text of an error, with the file that it is about."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    file = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    return f"{error.strerror} ({printable(file)})" if file and not file.startswith("/proc/") else error.strerror

@@ -92,15 +92,34 @@ def is_copied(source: TreePlace, target: TreePlace, compared: ComparedFiles) -> 
         return False
 
 
-def remove_copied(source: TreePlace, target: TreePlace | None, compared: ComparedFiles) -> list[Path]:
-    """Remove from `source` what `target` has a compared copy of; returns the paths that were kept."""
-    found = source.stat()
-    if stat.S_ISDIR(found.st_mode):
-        return _remove_copied_folder(source, target, compared)
-    if target is None or target.found() is None or not _is_copied(source, target, compared):
-        return [source.path]
-    os.unlink(source.at.name, dir_fd=source.at.folder)
-    return []
+class Leftovers(NamedTuple):
+    """What stays at the old place: what the copy does not have, and what cannot be removed."""
+
+    kept: list[Path]
+    failed: list[tuple[Path, OSError]]
+
+
+def remove_copied(source: TreePlace, target: TreePlace | None, compared: ComparedFiles) -> Leftovers:
+    """Remove from `source` what `target` has a compared copy of; a file that cannot be removed does not keep others."""
+    left = Leftovers([], [])
+    _remove_copied(source, target, compared, left)
+    return left
+
+
+def _remove_copied(
+    source: TreePlace, target: TreePlace | None, compared: ComparedFiles, left: Leftovers, depth: int = 0
+) -> None:
+    if stat.S_ISDIR(source.stat().st_mode):
+        _remove_copied_folder(source, target, compared, left, depth)
+    elif target is None or target.found() is None or not _is_copied(source, target, compared):
+        left.kept.append(source.path)
+    else:
+        try:
+            os.unlink(source.at.name, dir_fd=source.at.folder)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            left.failed.append((source.path, error))
 
 
 def remove_tree(place: TreePlace) -> None:
@@ -173,22 +192,21 @@ def _pairs(source: TreePlace, target: TreePlace, depth: int = 0) -> Iterator[tup
 
 
 def _remove_copied_folder(
-    source: TreePlace, target: TreePlace | None, compared: ComparedFiles, depth: int = 0
-) -> list[Path]:
-    kept: list[Path] = []
+    source: TreePlace, target: TreePlace | None, compared: ComparedFiles, left: Leftovers, depth: int
+) -> None:
     with _names(source, depth) as (names, reading), _open_copy(target) as writing:
         for name in names:
-            inside = source.inside(reading, name)
             copy = target.inside(writing, name) if target and writing is not None else None
-            if stat.S_ISDIR(inside.stat().st_mode):
-                kept += _remove_copied_folder(inside, copy, compared, depth + 1)
-            else:
-                kept += remove_copied(inside, copy, compared)
+            _remove_copied(source.inside(reading, name), copy, compared, left, depth + 1)
     try:
         os.rmdir(source.at.name, dir_fd=source.at.folder)
-    except OSError:
-        kept.append(source.path)
-    return kept
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            left.kept.append(source.path)
+        else:
+            left.failed.append((source.path, error))
 
 
 @contextmanager
