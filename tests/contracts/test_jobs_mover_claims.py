@@ -13,6 +13,7 @@ from pyrotorque.errors import UserError
 from pyrotorque.jobs import JobConfig, move_failures, move_files, mover, tree_copy
 from pyrotorque.jobs.move_journal import Move
 from pyrotorque.jobs.move_switch import MoveSwitch
+from pyrotorque.linux import name_forms
 from tests.cleaning import SILENT, CleanupScene
 from tests.waiting import eventually
 
@@ -365,3 +366,31 @@ def test_data_with_a_link_that_would_lead_nowhere_from_the_target(scene: Cleanup
     move(scene)
     assert not os.path.lexists(path)
     assert scene.is_intact(item)
+
+
+def never_listed(*_: object) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("shows_both", [False, True])
+@pytest.mark.parametrize(
+    ("names", "moved"),
+    [(("Some Name", "SOME NAME"), "Some Name"), (("Name", "name/Inner"), "Name"),
+     (("outer/Inner", "Outer"), "outer/Inner")],
+)  # fmt: skip
+def test_an_item_that_has_the_data_under_another_spelling(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch, names: tuple[str, str], moved: str, shows_both: bool
+) -> None:
+    """Two folders play the one folder of a disk that ignores case: it shows one of the names only."""
+    files = ("Inner/a", "Inner/b") if names[1] == "Outer" else ("a", "b")
+    paths = [scene.write(names[0], ("a", "b", "Inner/a", "Inner/b")), scene.write(names[1], files)]
+    for path in (*paths, *(each.parent for each in paths)):
+        os.utime(path, ns=(10**18, 10**18))
+    twin = scene.add(paths[1], salt="cross-seed")
+    item = scene.add(paths[0], to_target(scene))
+    if shows_both:
+        move(scene)
+        assert (scene.folder / "target" / Path(moved).name).exists()
+        return
+    monkeypatch.setattr(name_forms, "_are_listed", never_listed)
+    assert_refused(scene, item, "has files at", [twin])

@@ -19,6 +19,7 @@ from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.jobs.move_links import FolderLinks
 from pyrotorque.jobs.unfinished_changes import UnfinishedChanges
 from pyrotorque.linux.filesystems import Mount, is_within, location, mounts_below, read_mounts
+from pyrotorque.linux.name_forms import same_spelling
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.text import printable
@@ -40,6 +41,8 @@ class DataClaims:
     gate: SessionGate | None = None
     links: FolderLinks = field(default_factory=FolderLinks)
     changes: UnfinishedChanges | None = None
+    _source: bytes = b""
+    _real: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     _mounts: list[Mount] = field(default_factory=list[Mount])
     _places: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
@@ -57,7 +60,8 @@ class DataClaims:
             self.gate.read(self.rtorrent, examine)
 
     def _examine(self, info_hash: str, source: Path, multi_file: bool) -> None:
-        self._mounts, self._places = read_mounts(), {}
+        self._mounts, self._places, self._real = read_mounts(), {}, {}
+        self._source = os.path.join(os.path.realpath(bytes(source.parent)), os.fsencode(source.name))
         there = self._place(bytes(source))
         if multi_file:
             self._require_plain_folder(source, there)
@@ -68,7 +72,7 @@ class DataClaims:
             if is_within(at, there) or (seen and _may_show(path, bytes(source), seen)):
                 raise _shared(source, self._name(other))
             inside = there[len(at) :] if is_within(there, at) else seen and _shown_inside(bytes(source), path)
-            if is_folder and inside and self._has_file_at(other, inside.strip(b"/")):
+            if is_folder and inside and self._has_file_at(other, inside.strip(b"/"), path):
                 raise _shared(source, self._name(other))
             if is_folder and self._has_link_to(other, path, there):
                 raise _shared(source, self._name(other))
@@ -144,18 +148,29 @@ class DataClaims:
 
     def _place(self, path: bytes) -> bytes:
         """As `location`, with one look at each folder: thousands of items are in a few folders."""
+        path = self._spelled(path)
         folder, name = os.path.split(path)
-        if not name or os.path.islink(path) or any(mount.point == path for mount in self._mounts):
+        if not name or any(mount.point == path for mount in self._mounts):
             return location(path, self._mounts)
         if folder not in self._places:
             self._places[folder] = location(folder, self._mounts)
         return os.path.join(self._places[folder], name)
 
-    def _has_file_at(self, info_hash: str, relative: bytes) -> bool:
+    def _spelled(self, path: bytes) -> bytes:
+        """The path without links, and with the names that the data's own path has: some disks know more spellings."""
+        folder, name = os.path.split(path)
+        if not name or os.path.islink(path):
+            return same_spelling(os.path.realpath(path), self._source)
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(folder)
+        return same_spelling(os.path.join(self._real[folder], name), self._source)
+
+    def _has_file_at(self, info_hash: str, relative: bytes, folder: bytes = b"") -> bool:
         """Whether the item has files at or below this path in its folder; in doubt it has."""
         return any(
             is_within(os.fsencode(path), relative)
             or (_ALTERED.search(path) is not None and _may_be_related(path, os.fsdecode(relative)))
+            or (folder and is_within(self._spelled(os.path.join(folder, os.fsencode(path))), self._source))
             for path in self._files(info_hash)
         )
 
