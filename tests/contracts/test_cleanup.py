@@ -8,7 +8,7 @@ import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import RemovalRefused, RTorrentFault, UserError
+from pyrotorque.errors import RemovalRefused, RequestTooLarge, RTorrentFault, UserError
 from pyrotorque.events import QuarantinePurged, TorrentRemoved
 from pyrotorque.housekeeping import inventory, quarantine
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
@@ -283,6 +283,25 @@ def test_a_restored_item_is_as_it_was(scene: CleanupScene, files: tuple[str, ...
     scene.running.kill()
     scene.running.start()
     eventually(lambda: scene.seeds(one), 20, why="after a restart")
+
+
+def test_an_item_whose_metafile_is_larger_than_a_request_is_restored(scene: CleanupScene) -> None:
+    names = [f"sub/{number} {'x' * 50}" for number in range(400)]
+    item = scene.add(scene.write("Some Name", names, size=10))
+    for _ in range(2):  # each time from another entry
+        scene.job(data="quarantine").run()
+        entry = entry_of(scene, item)
+        scene.client.call("network.xmlrpc.size_limit.set", "", 20_000)
+        try:
+            with pytest.raises(RequestTooLarge):
+                scene.client.call("load.raw", "", quarantine.saved_files(entry)[b""])
+            restore(scene.client, entry, now=1.0)
+        finally:
+            scene.client.call("network.xmlrpc.size_limit.set", "", 524_288)
+        eventually(lambda: scene.seeds(item), 20, why="it seeds again")
+        assert scene.is_intact(item)
+        assert scene.client.call("d.tied_to_file", item) == ""
+        assert not entry.folder.exists()
 
 
 def test_a_restored_item_has_its_trackers_and_deselected_files(scene: CleanupScene) -> None:

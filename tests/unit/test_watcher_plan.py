@@ -2,9 +2,10 @@
 
 import pytest
 
+from pyrotorque.rtorrent.path_patterns import is_pattern
 from pyrotorque_watcher.load.plan import InitialState, commands_for, load_command, log_line
 from pyrotorque_watcher.load.rtorrent_items import ItemState, item_state
-from pyrotorque_watcher.load.visibility import is_pattern, mapped
+from pyrotorque_watcher.load.visibility import mapped
 
 MARK = b"d.custom.set=pyrotorque,abc"
 TIE = b'd.tied_to_file.set="/w/x.torrent"'

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.open_loads import MARK, mark_of
 from pyrotorque.rtorrent import Call, RTorrent
+from pyrotorque.rtorrent.path_patterns import is_pattern
 from pyrotorque.text import printable
 from pyrotorque_watcher.load.cut_off import (
     Absences,
@@ -25,7 +26,7 @@ from pyrotorque_watcher.load.cut_off import (
 )
 from pyrotorque_watcher.load.plan import LoadPlan, TorrentLoad, load_command
 from pyrotorque_watcher.load.prepare import ReadyLoad, RTorrentView
-from pyrotorque_watcher.load.visibility import is_pattern, mapped
+from pyrotorque_watcher.load.visibility import mapped
 from pyrotorque_watcher.rows import LoadRefused, Row
 
 log = logging.getLogger(__name__)

@@ -166,8 +166,3 @@ def unmapped(path: bytes, path_map: Sequence[tuple[str, str]]) -> bytes | None:
         return path
     turned = mapped(path, [(theirs, ours) for ours, theirs in path_map])
     return turned if mapped(turned, path_map) == path else None
-
-
-def is_pattern(path: bytes) -> bool:
-    """Whether rTorrent would expand `path` (a pattern, an address or its home directory) and load something else."""
-    return bool(set(path) & set(b"*?[]{}\\")) or path[:1] != b"/"

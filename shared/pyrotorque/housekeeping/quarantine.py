@@ -276,6 +276,13 @@ def saved_files(entry: QuarantineEntry) -> Mapping[bytes, bytes]:
     return found
 
 
+def metafile_path(entry: QuarantineEntry) -> bytes:
+    """The path of the item's metafile in the entry; also if there is none."""
+    folder = os.fsencode(entry.folder)
+    path = os.path.join(folder, _SAVED[0][0])
+    return path if os.path.lexists(path) else os.path.join(folder, _EARLIER_METAFILE)
+
+
 def _remove_own_files(folder: bytes) -> None:
     for name in (*(name for name, _ in _SAVED), _EARLIER_METAFILE, _DESCRIPTION):
         for written in (name, name + b".new"):

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque.confinement import StorageLimits
-from pyrotorque.errors import RemovalRefused
+from pyrotorque.errors import RemovalRefused, RequestTooLarge
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.journal import RemovedFile
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
@@ -22,6 +22,7 @@ from pyrotorque.long_work import WorkReport
 from pyrotorque.metafile.parser import dictionary
 from pyrotorque.metafile.parser import read as read_metafile
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.path_patterns import is_pattern
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import printable
 
@@ -177,7 +178,15 @@ def _load(rtorrent: RTorrent, entry: QuarantineEntry, metafile: bytes) -> None:
     removal = entry.removal
     quoted = removal.directory.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     command = b"d.directory_base.set" if removal.multi_file else b"d.directory.set"
-    rtorrent.call("load.raw", "", metafile, command + b'="' + quoted + b'"', "d.priority.set=0")
+    commands = (command + b'="' + quoted + b'"', "d.priority.set=0")
+    try:
+        rtorrent.call("load.raw", "", metafile, *commands)
+    except RequestTooLarge:  # rTorrent reads the metafile itself, and must not tie the item to it
+        path = quarantine.metafile_path(entry)
+        if is_pattern(path):
+            raise
+        os.utime(path)  # rTorrent does not read a path again that has not changed
+        rtorrent.call("load.normal", "", path, "d.tied_to_file.set=", *commands)
     end = time.monotonic() + _WITHIN
     while not is_loaded(rtorrent, removal.info_hash):
         if time.monotonic() > end:
