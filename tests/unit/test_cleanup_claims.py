@@ -2,6 +2,7 @@
 
 import os
 import random
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import cast
 
 import pytest
 
+from pyrotorque.housekeeping import spellings
 from pyrotorque.housekeeping.claims import Claims, claims_of
 from pyrotorque.housekeeping.item_files import ItemContent
 from pyrotorque.housekeeping.session_items import ContentFile
+from pyrotorque.linux.filesystems import Mount
 
 
 def item(folder: Path, name: str, *files: str, size: int = 8192, owner: str = "") -> ItemContent:
@@ -142,6 +145,30 @@ def test_a_union_filesystem_has_other_inodes_for_the_same_file(tmp_path: Path) -
     claims = claims_of([one, ItemContent("B", "B", os.fsencode(tmp_path / "B"), one.files)], look)
     assert claims.sharing("A") == set()
     assert claims.possibly_sharing("A") == {"B"}
+
+
+@pytest.mark.parametrize("is_fuse", [True, False])
+def test_another_spelling_may_be_the_same_file_where_inodes_do_not_show_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_fuse: bool
+) -> None:
+    """Two folders play the one folder of a disk that ignores case, as a FUSE driver shows it."""
+    if is_fuse:
+        monkeypatch.setattr(spellings, "fuse_devices", frozenset)
+    decomposed, composed = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFD", "NFC"))
+    pack, upper = item(tmp_path, "pack", "x", "y"), replace(item(tmp_path, "PACK", "X"), info_hash="UPPER")
+    accent, other = item(tmp_path, composed, "x"), item(tmp_path, decomposed, "x")
+    claims = claims_of([pack, upper, replace(accent, info_hash="NFC"), replace(other, info_hash="NFD")])
+    keys = ("PACK", "UPPER", "NFC", "NFD")
+    expected = ({"UPPER"}, {"PACK"}, {"NFD"}, {"NFC"}) if is_fuse else (set[str](),) * 4
+    assert tuple(claims.possibly_sharing(key) for key in keys) == expected
+
+
+def test_which_devices_are_shown_by_fuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = [Mount(1, 0, b"/a", "fuseblk", b"7:0"), Mount(2, 0, b"/b", "fuse.mergerfs", b"0:45"),
+              Mount(3, 0, b"/c", "ext4", b"8:1")]  # fmt: skip
+    monkeypatch.setattr(spellings, "read_mounts", lambda: mounts)
+    devices = [os.makedev(*numbers) for numbers in ((7, 0), (0, 45), (8, 1), (9, 9))]
+    assert spellings.fuse_devices(devices) == {devices[0], devices[1]}
 
 
 class FreshLook:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pyrotorque.errors import RemovalRefused, UserError
+from pyrotorque.housekeeping import spellings
 from pyrotorque.housekeeping.claims import claims_of
 from pyrotorque.housekeeping.item_files import Inode, ItemContent
 from pyrotorque.housekeeping.open_files import open_anywhere
@@ -50,6 +51,17 @@ def test_a_changed_file_begins_again(tmp_path: Path) -> None:
     os.replace(tmp_path / "loose", tmp_path / "kept")
     (tmp_path / "loose").write_bytes(b"1" * 100)
     assert names(look(tmp_path, claims, seen, 4 * DAY).old) == []
+
+
+def test_a_file_that_an_item_has_in_another_spelling_is_no_orphan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = claims_of([item(tmp_path, "A", "x")])
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/X").write_bytes(b"1" * 100)
+    assert names(look(tmp_path, claims).fresh) == ["a/X"]
+    monkeypatch.setattr(spellings, "fuse_devices", frozenset)  # inodes do not show that both are one file
+    assert names(look(tmp_path, claims_of([item(tmp_path, "A", "x")])).fresh) == []
 
 
 def test_what_an_item_has_or_may_have_is_no_orphan(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from pyrotorque.housekeeping import spellings
 from pyrotorque.housekeeping.claim_index import (
     ClaimIndex,
     FilesByItem,
@@ -136,6 +137,16 @@ class Claims:
         return frozenset(inode.device for inode in self.holders)
 
     @cached_property
+    def spelled(self) -> Mapping[str, frozenset[tuple[bytes, str]]]:
+        """The paths and items by `folded_name`, on disks whose inodes do not show that two of them are one file."""
+        return spellings.paths_of(self.files, spellings.fuse_devices(self.devices))
+
+    @cached_property
+    def respelled(self) -> Mapping[str, frozenset[str]]:
+        """For each item, the others that have one of its files in another spelling, as far as is known."""
+        return spellings.respelled(self.spelled)
+
+    @cached_property
     def unresolved(self) -> str:
         """The name of an item whose files are not known; empty if there is none."""
         return next((content.name for content in self.contents.values() if not content.is_known), "")
@@ -173,8 +184,9 @@ class Claims:
 
         Missing files of the same name and size may be on a disk that is not mounted. Files of the same size and time on
         another device may be the same ones: a union filesystem, or a network one mounted twice, has inodes of its own.
+        So may those whose names differ only in case, see `spellings`.
         """
-        found: set[str] = set()
+        found = set(self.respelled.get(key, ()))
         for each in self.files.get(key, ()):
             if self.lost:
                 found |= self.lost.get((folded(os.path.basename(each.path)), each.file.size), frozenset())

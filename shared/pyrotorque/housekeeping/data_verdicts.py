@@ -47,6 +47,8 @@ class DataVerdicts:
         # These are facts about all items: what may be missing, or be on several disks.
         if (claims.lost, claims.devices, claims.unresolved) != (known.lost, known.devices, known.unresolved):
             return False
+        if claims.respelled != known.respelled:
+            return False
         if len(claims.devices) > 1:
             return False
         for key in claims.affected:

@@ -74,7 +74,7 @@ def data_kept(
         offset += each.file.size
     if maybe := claims.possibly_sharing(info_hash):
         name = printable(claims.contents[min(maybe)].name)
-        return Kept("unknown", f"{name} may have the same files, which are missing or on another mount")
+        return Kept("unknown", f"{name} may have the same files (missing, on another mount, or in another case)")
     if rules.linked != "ignore" and (count := claims.outside_links(info_hash)):
         return Kept("linked", f"{counted(count, 'file')} also linked from elsewhere")
     limits = StorageLimits(below=rules.below, private=rules.private, locations=inventory.locations)

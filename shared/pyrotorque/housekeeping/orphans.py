@@ -20,6 +20,7 @@ from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.housekeeping.quarantine import NAME as QUARANTINE
 from pyrotorque.housekeeping.quarantine import is_quarantine
 from pyrotorque.linux.filesystems import read_mounts
+from pyrotorque.linux.name_forms import folded_name
 from pyrotorque.text import printable
 
 # Files of systems and programs, and unfinished files of other clients.
@@ -136,6 +137,8 @@ def orphans(
         if Inode(status.st_dev, status.st_ino) in claims.holders:
             continue
         # Where names are compared without case or in another normal form, an item may mean this very file.
+        if claims.spelled and folded_name(file.full) in claims.spelled:
+            continue
         if _folded_path(file.full) in missing or (folded(os.path.basename(file.path)), status.st_size) in claims.lost:
             continue
         if any(device != status.st_dev for device, _ in claims.alike.get((status.st_size, status.st_mtime_ns), ())):
