@@ -18,6 +18,8 @@ _FILE: Final = "cleanup"
 _APPROVAL: Final = "approval"
 _ACCEPTED: Final = "accepted-items"
 _APPROVED_FOR: Final = 30 * DAY
+_PAUSE: Final = 3600.0
+_PAUSE_MAX: Final = DAY
 
 
 class StoredRemoval(msgspec.Struct, frozen=True, array_like=True):
@@ -37,8 +39,23 @@ class PlanOfItems(msgspec.Struct, frozen=True):
     effects: dict[str, str] = {}
 
 
+class FailedRemoval(msgspec.Struct, frozen=True, array_like=True):
+    """An item that was stopped to be removed, and started again: how often in a row, when last, and why."""
+
+    times: int
+    at: float
+    text: str
+
+    def pause(self, now: float) -> float:
+        """Seconds until the next try: the first one is in the next run, each further pause is twice as long."""
+        doubled = min(_PAUSE_MAX, _PAUSE * 2.0 ** min(self.times - 2, 10)) if self.times > 1 else 0.0
+        return max(0.0, doubled - max(0.0, now - self.at))
+
+
 class CleanupState(msgspec.Struct, frozen=True):
     """All of it."""
+
+    failed: dict[str, FailedRemoval] = {}
 
     matched: dict[str, float] = {}
     spent: tuple[StoredRemoval, ...] = ()
@@ -83,6 +100,12 @@ class StoredCleanup:
         if not any((each.at, each.info_hash) == (at, info_hash) for each in known):
             spent = (*known, StoredRemoval(at, info_hash, tracker, size))
             self.update(spent=spent, approved=_without(self.state.approved, info_hash))
+
+    def add_failure(self, info_hash: str, now: float, text: str) -> None:
+        """The item was stopped and started again for nothing: its tracker is not bothered with that at each run."""
+        known = self.state.failed.get(info_hash)
+        failure = FailedRemoval(known.times + 1 if known else 1, now, text)
+        self.update(failed={**self.state.failed, info_hash: failure})
 
     def _apply_approval(self) -> None:
         """Take over the plan that `pyrotorque cleanup --approve` named."""

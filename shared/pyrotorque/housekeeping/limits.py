@@ -9,6 +9,7 @@ from pyrotorque.humanize import duration
 Reason: TypeAlias = Literal[
     "protected", "never", "unknown", "checking", "moving", "ratio", "seedtime", "seeds", "idle", "fresh", "tracker",
     "magnet", "names", "outside", "missing", "changed", "special", "shared", "linked", "cap", "space",
+    "failed",
 ]  # fmt: skip
 
 
@@ -50,6 +51,8 @@ class ItemFacts:
     matched_for: float | None = None
     """Seconds for which the condition has held; None before the second run."""
     tracker_problem: str = ""
+    failed: str = ""
+    """Why its removal failed, while the next try waits."""
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -67,6 +70,8 @@ def reason_to_keep(facts: ItemFacts, limits: RemovalLimits, matched_for: float) 
         return Kept("moving", "it is being moved")
     if found := _minima(facts, limits):
         return found
+    if facts.failed:
+        return Kept("failed", facts.failed)
     if facts.tracker_problem:
         return Kept("tracker", facts.tracker_problem)
     if matched_for and (facts.matched_for is None or facts.matched_for < matched_for):

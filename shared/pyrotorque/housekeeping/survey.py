@@ -15,7 +15,7 @@ from pyrotorque.fields.unknown import is_unknown
 from pyrotorque.housekeeping.activity import Activity, sampled
 from pyrotorque.housekeeping.claims import claims_of, used_below
 from pyrotorque.housekeeping.cleanup_settings import CleanupSettings, private_below
-from pyrotorque.housekeeping.cleanup_state import CleanupState
+from pyrotorque.housekeeping.cleanup_state import CleanupState, FailedRemoval
 from pyrotorque.housekeeping.data_verdicts import DataVerdicts
 from pyrotorque.housekeeping.gate import DataRules
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader, LiveItem
@@ -184,6 +184,7 @@ class Surveyor:
             moving=info_hash in moving,
             tracker_problem=f"no other item of {alias or 'its tracker'} had a success since" if is_down else "",
             matched_for=own - since if since is not None and since < own else None,
+            failed=_waiting(state.failed.get(info_hash), own),
         )
 
     def _tracker_successes(self, found: Sequence[Item]) -> dict[str, float]:
@@ -293,6 +294,13 @@ def is_match(condition: Condition, item: Item, now: float) -> bool | None:
         return condition.at(now)(item)
     except RegexTimeout:
         return None
+
+
+def _waiting(failure: FailedRemoval | None, own: float) -> str:
+    pause = failure.pause(own) if failure is not None else 0.0
+    if failure is None or not pause:
+        return ""
+    return f"its removal failed {failure.times} times ({failure.text}): tried again in {duration(pause)}"
 
 
 def _shown(facts: ItemFacts) -> str:

@@ -50,7 +50,8 @@ class Cleanup(CleanupFacts):
         self.require_complete_list(before, found.items, accept=not self.dry_run)
         self.clock.store()
         write_activity(self.folder, found.activity)
-        self._stored.update(matched=dict(found.matched))
+        known = {each: failure for each, failure in self._stored.state.failed.items() if each in found.matched}
+        self._stored.update(matched=dict(found.matched), failed=known)
         result = LastRun(
             at=time.time(),
             dry_run=self.dry_run,
@@ -72,7 +73,7 @@ class Cleanup(CleanupFacts):
             return result
         if found.inventory is not None:
             self.purge_expired(self.reader)
-        failed = self._remove_all(found, deadline)
+        failed = self._remove_all(found, deadline) + self._waiting(found)
         if self._needs_reserve:
             self.reserve.make(self.quarantines())
         problem: Problem | None = "failed" if failed else None
@@ -102,9 +103,15 @@ class Cleanup(CleanupFacts):
                 except (PyrotorqueError, OSError) as error:
                     if isinstance(error, SessionNotKnown):
                         raise
-                    failed.append(f"{printable(planned.candidate.name)} stays: {error}")
+                    failed.append(_stays(planned.candidate.name, error))
                     self.log.warning("%s", failed[-1])
         return failed
+
+    def _waiting(self, found: Survey) -> list[str]:
+        """The items whose removal failed and is not tried now: their problem is the same as before."""
+        known = self._stored.state.failed
+        waiting = [each for each, kept in found.plan.kept.items() if kept.reason == "failed" and each in known]
+        return [_stays(found.names.get(each, each), known[each].text) for each in waiting]
 
     def _forget(self, removal: RemovalRecord) -> None:
         """The item is expected to be missing from the next list."""
@@ -144,7 +151,13 @@ class Cleanup(CleanupFacts):
         inodes = {each.found.inode for each in files if each.found is not None}
         if again.inventory and inodes & open_anywhere(without=again.inventory.pid):
             raise RemovalRefused("another process has one of its files open")  # before the item is stopped
-        self.remover.remove(removal, lambda: self.verified(info_hash, inodes))
+        try:
+            self.remover.remove(removal, lambda: self.verified(info_hash, inodes))
+        except SessionNotKnown:
+            raise
+        except (RemovalRefused, OSError) as error:
+            self._stored.add_failure(info_hash, again.now, str(error))
+            raise
 
     def _held(self, found: Survey) -> str:
         made = found.plan
@@ -198,6 +211,10 @@ class Cleanup(CleanupFacts):
             self.read_known,
             self.look_again,
         )
+
+
+def _stays(name: str, why: object) -> str:
+    return f"{printable(name)} stays: {why}"
 
 
 def waiting_plan(found: Survey) -> PlanOfItems:
