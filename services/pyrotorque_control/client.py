@@ -38,8 +38,15 @@ def who() -> str:
     return os.environ.get(ACTOR) or f"command line ({_user()})"
 
 
+def require_real_run(group: Group) -> None:
+    """Raise CommandError if `--dry-run` was given to a command that changes something by itself."""
+    if group.options.dry_run:
+        raise CommandError("this command would do that for real", EX_USAGE, hint="leave out --dry-run")
+
+
 def recorded(group: Group, action: str, target: str, carry_out: Callable[[], str]) -> str:
-    """Carry out an action in this process; a running scheduler stores its event."""
+    """Carry out an action in this process; a running scheduler stores its event. CommandError with `--dry-run`."""
+    require_real_run(group)
     try:
         text = carry_out()
     except PyrotorqueError as error:

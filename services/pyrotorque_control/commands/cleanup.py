@@ -13,7 +13,7 @@ from pyrotorque.humanize import age, duration, size
 from pyrotorque.long_work import Unit
 from pyrotorque.text import counted, is_hash_of, printable
 from pyrotorque_control import terminal
-from pyrotorque_control.client import recorded
+from pyrotorque_control.client import recorded, require_real_run
 from pyrotorque_control.completion import complete_job
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.given_words import given_word
@@ -62,6 +62,8 @@ def command(
     if item is not None and not item.strip():
         raise click.UsageError("an empty word names no item")
     jobs = cleanup_jobs(group, job)
+    if accept_items or accept_magnets or approve is not None:
+        require_real_run(group)
     if accept_items:
         return _accept_items(jobs)
     if accept_magnets:

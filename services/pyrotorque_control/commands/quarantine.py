@@ -13,7 +13,7 @@ from pyrotorque.humanize import date_time, size
 from pyrotorque.long_work import WorkReport
 from pyrotorque.text import is_hash_of, printable
 from pyrotorque_control import terminal
-from pyrotorque_control.client import recorded
+from pyrotorque_control.client import recorded, require_real_run
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import Group
@@ -159,6 +159,7 @@ def _each(
     done: str,
     word: str,
 ) -> int:
+    require_real_run(group)
     code = EX_OK
     found = _entries(group)
     named = [_chosen(found, item, whole=word == "purge") for item in items]

@@ -10,6 +10,7 @@ import click
 from pyrotorque.errors import RTorrentError
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
+from pyrotorque_control.client import require_real_run
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.progress import ShownProgress
@@ -48,6 +49,8 @@ def command(group: Group, old: str | None, new: str | None, from_stdin: bool, is
         old, new = (lines[0].strip(), lines[1].strip()) if len(lines) > 1 else (None, None)
     if not old or not new:
         raise CommandError("the old and the new address or key are needed", EX_USAGE)
+    if is_applied:
+        require_real_run(group)
     rtorrent = rtorrent_of(settings_of(group))
     found = find_changes(rtorrent, old, new)
     changes = [each for each in found if each.is_used]
