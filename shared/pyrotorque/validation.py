@@ -6,7 +6,8 @@ It imports the grammar, the templates and the schedules, so services run it in a
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -189,11 +190,18 @@ def _queue_errors(job: QueueSettings, settings: Settings, config_fields: ConfigF
 
 
 def _misread_conditions(job: QueueSettings, settings: Settings, config_fields: ConfigFields) -> KeyedErrors:
-    """The first error of each condition that is valid, but cannot mean what was typed."""
-    from pyrotorque.conditions import parse
-    from pyrotorque.fields import configured
+    """The first error of each setting that 1.0.0 accepts, but that cannot mean what was typed, or changes items."""
+    from pyrotorque.conditions import parse, parse_sort
+    from pyrotorque.fields import configured, field
+    from pyrotorque.fields.effects import HINT, effect_of
 
     table = config_fields.given(configured(settings.aliases, settings.traits_by_alias, job.min_free))
+    named: dict[str, Collection[str]] = {"group_by": (job.group_by,)}
+    with suppress(ConditionError):  # an error of `_queue_errors`
+        named["sort_fields"] = parse_sort(job.sort_fields, custom=table).fields
+    for key, names in named.items():
+        known = (field(name) for name in names)
+        yield from ((key, f"{problem}: {HINT}") for each in known if each and (problem := effect_of(each)))
     for key, text in job.conditions(settings.queue_startable_base):
         errors: list[ConditionError] = []
         try:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import RTorrentUnavailable
+from pyrotorque.errors import ConditionError, RTorrentUnavailable
 from pyrotorque.open_loads import OpenLoads
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.settings.schema import QueueSettings
@@ -53,6 +53,28 @@ def test_items_that_are_off_wait_for_their_owner(rtorrent: PrivateRTorrent, tmp_
         assert d.check(at=0).hold.reason == "nothing_startable"
         d.rtorrent.call("d.priority.set", held, 1)
         assert d.check(at=15).started == 1
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"startable": "prio>0 d_custom1_set=0"},
+        {"startable": "prio>0 d_try_start=0"},
+        {"downloading": "d_erase=0"},
+        {"sort_fields": "d_priority_set, name"},
+        {"group_by": "d_start", "group_max": 1},
+    ],
+)
+def test_a_setting_that_would_change_items_changes_and_starts_none(
+    rtorrent: PrivateRTorrent, tmp_path: Path, setting: dict[str, Any]
+) -> None:
+    with queue_scene(rtorrent, tmp_path, queue_job(**setting)) as d:
+        d.load("one", "d.custom1.set=mine")
+        with pytest.raises(ConditionError, match="which changes something"):
+            d.check(at=0)
+        assert d.rtorrent.rows("main", ["d.name=", "d.state=", "d.custom1=", "d.priority="]) == [
+            ("one", "0", "mine", "2")
+        ]
 
 
 def test_no_more_than_downloading_max_run(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.effects import changes_something
 from pyrotorque_control.cli import run
 from tests.programs import Program
 from tests.waiting import eventually
@@ -136,6 +137,42 @@ def test_times_are_rtorrents_own_where_the_include_kept_none(select: Select) -> 
 def test_a_misspelt_command_is_logged(select: Select, caplog: pytest.LogCaptureFixture) -> None:
     assert names(select, "d_peers_conected=1") == []
     assert "no command d.peers_conected; fields that need it are empty" in caplog.text
+
+
+def _state(client: RTorrent) -> list[tuple[str, ...]]:
+    """What the commands that act would change: states, texts, numbers, and the metafiles of items."""
+    shown = ("hash", "state", "is_open", "is_active", "state_counter", "priority", "custom1", "custom5", "peers_max")
+    return client.rows("main", [f"d.{name}=" for name in (*shown, "tied_to_file", "throttle_name", "directory")])
+
+
+def test_no_field_runs_a_command_that_changes_an_item(select: Select, filled: PrivateRTorrent) -> None:
+    client = RTorrent(filled.url)
+    methods = client.call("system.listMethods")
+    assert isinstance(methods, list)
+    acting = [str(name) for name in methods if str(name).startswith("d.") and changes_something(str(name))]
+    assert {"d.erase", "d.stop", "d.delete_tied", "d.custom1.set", "d.disconnect.seeders"} <= set(acting)
+    before = _state(client)
+    for name in acting:
+        field = name.replace(".", "_")
+        for words in ([f"{field}=1"], [f"[ NOT {field}=1 ]"], ["*", "--fields", field], ["*", f"--sort=-{field}"]):
+            code, out, err = select(*words)
+            assert (code, out) == (64, ""), words
+            assert "which changes something" in err
+    assert _state(client) == before
+
+
+def test_a_field_of_config_py_needs_nothing_that_changes_an_item(
+    select: Select, filled: PrivateRTorrent, tmp_path: Path
+) -> None:
+    before = _state(RTorrent(filled.url))
+    (tmp_path / "config.py").write_text(CONFIG.replace('"kind"', '"d_try_stop"'))
+    assert select("weight>1")[0] == 64
+    assert _state(RTorrent(filled.url)) == before
+
+
+@pytest.mark.parametrize("field", ["d_tracker_numwant", "d_up_rate", "d_views_has", "d_timestamp_started"])
+def test_what_only_reads_is_read(select: Select, field: str) -> None:
+    assert select("*", "--fields", field)[0] == 0
 
 
 def test_fields_of_config_py_select_and_sort(select: Select, tmp_path: Path) -> None:

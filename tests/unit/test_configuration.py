@@ -449,6 +449,26 @@ def test_a_condition_that_cannot_mean_what_was_typed_is_an_error_in_check_and_on
     assert error.value.problems == (warning,)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("startable", "prio>0 d_stop=0"),
+        ("startable", "prio>0 [ NOT d_erase=1 ]"),
+        ("downloading", "d_check_hash=0"),
+        ("sort_fields", "-prio, -d_close"),
+        ("group_by", "d_delete_tied"),
+    ],
+)
+def test_so_is_a_field_that_would_change_items(home: Path, key: str, value: str) -> None:
+    write(home, GOOD + f"job.queue.active = True\njob.queue.{key} = {value}\n")
+    (warning,) = configuration.read(home, Options()).warnings
+    assert warning.key == f"job.queue.{key}"
+    assert "which changes something" in warning.text
+    with pytest.raises(SettingsProblems) as error:
+        configuration.read(home, Options(), strict=True)
+    assert error.value.problems == (warning,)
+
+
 def test_so_is_one_of_a_custom_job(home: Path) -> None:
     job = "job.tidy.handler = pyrotorque.jobs.action:Action\njob.tidy.schedule = hour=1\njob.tidy.action = stop\n"
     write(home, GOOD + job + "job.tidy.condition = prio>0 & size>1\n")

@@ -8,6 +8,7 @@ import pytest
 
 from pyrotorque.fields import FIELDS, KINDS, Detail, Field, Rows, Tags, configured, converters, field, room_field
 from pyrotorque.fields.converters import leech_time, seed_time, stopped
+from pyrotorque.fields.effects import effect_of
 from pyrotorque.fields.file_rows import FileRows
 from pyrotorque.linux.filesystems import disk_space
 
@@ -207,3 +208,8 @@ def test_left_is_never_more_than_what_is_missing() -> None:
     assert left.read({**raw, "d.wanted_chunks=": "0"}) == 0
     assert left.read({"d.left_bytes=": "25"}) == 25, "an rTorrent without the number of wanted chunks"
     assert left.read(raw, {"priorities": [("0", "15"), ("1", "10")]}) == 20
+
+
+def test_the_fields_of_the_table_only_read() -> None:
+    assert [name for name, each in FIELDS.items() if effect_of(each)] == []
+    assert "d.stop" in effect_of(field("d_stop") or FIELDS["name"])

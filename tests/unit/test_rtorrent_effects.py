@@ -9,6 +9,7 @@ READS = [
     "system.pid", "system.client_version", "system.listMethods", "system.time", "system.files.opened_counter",
     "d.hash", "d.name", "d.custom", "d.custom1", "d.is_open", "d.is_active", "d.message", "d.loaded_file", "d.views",
     "d.timestamp.started", "d.timestamp.finished", "d.tracker_size", "d.up.rate", "d.tied_to_file", "d.priority",
+    "d.tracker_numwant",
     "d.load_date", "d.state", "d.complete", "d.directory", "d.directory_base", "d.throttle_name",
     "t.url", "t.is_enabled", "f.path", "f.size_bytes", "p.address", "view.size", "view.list", "view.size_not_visible",
     "throttle.global_up.rate", "network.open_sockets", "network.max_open_files", "network.listen.port", "cat",

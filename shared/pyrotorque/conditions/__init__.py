@@ -10,6 +10,7 @@ from pyrotorque.conditions.error_text import condition_error
 from pyrotorque.conditions.grammar import Report
 from pyrotorque.conditions.sort_order import SortOrder
 from pyrotorque.errors import ConditionError
+from pyrotorque.fields.effects import HINT, effect_of
 from pyrotorque.fields.field import Field
 from pyrotorque.fields.kinds import Kind
 from pyrotorque.suggestions import nearest
@@ -24,7 +25,8 @@ def parse(text: str, *, custom: Mapping[str, Field] = _NONE, tolerate: Report | 
     """Parse a condition; `custom` adds fields, or replaces those of the table.
 
     Raises ConditionError with a caret at the position of the error, and with a suggestion. What has a meaning, but
-    cannot mean what was typed (`prio = 2`), is an error as well, or is passed to `tolerate` instead: 1.0.0 read it.
+    cannot mean what was typed (`prio = 2`), or would change items (`d_stop=1`), is an error as well, or is passed to
+    `tolerate` instead: 1.0.0 read it.
     """
     table: dict[str, Field] = {}
 
@@ -35,7 +37,12 @@ def parse(text: str, *, custom: Mapping[str, Field] = _NONE, tolerate: Report | 
         table[name] = found
         return found.kind
 
-    return Condition(grammar.read(text, kind_of, tolerate or default_report() or _refuse), table)
+    report = tolerate or default_report() or _refuse
+    found = Condition(grammar.read(text, kind_of, report), table)
+    for name, each in found.table.items():
+        if problem := effect_of(each):
+            report(condition_error(text, text.find(name), problem, HINT))
+    return found
 
 
 def _refuse(error: ConditionError) -> None:

@@ -38,7 +38,11 @@ FAMILIES: Final[tuple[tuple[str, Kind, str], ...]] = (
         "rTorrent's custom value KEY, with letters, digits, `_` and `-`: `custom_chk-state`; "
         "`custom_1` to `custom_5` are the numbered ones",
     ),
-    ("d_NAME", "any", "the answer of rTorrent's command `d.NAME`; write `_` for each dot: `d_up_rate`"),
+    (
+        "d_NAME",
+        "any",
+        "the answer of rTorrent's command `d.NAME`, which must only read; write `_` for each dot: `d_up_rate`",
+    ),
 )
 """Name, kind and meaning of fields whose name has a part of your own."""
 

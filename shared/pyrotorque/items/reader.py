@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from pyrotorque import fields as known_fields
 from pyrotorque.conditions import Condition
 from pyrotorque.errors import ConditionError
+from pyrotorque.fields.effects import refuse_effects
 from pyrotorque.fields.field import Detail, Field
 from pyrotorque.items.details import FRESH, DetailReader
 from pyrotorque.items.filter_choice import FilterChoice
@@ -201,12 +202,17 @@ class ItemReader:
         return filters if all(map(self._rtorrent.known, needed)) else ()
 
     def _command(self, command: str) -> str:
-        """The name of the command in this rTorrent; empty, and logged once, if it has none."""
+        """The name of the command in this rTorrent; empty, and logged once, if it has none.
+
+        Raises ConditionError for one that changes something.
+        """
         if self._rtorrent.known(command):
+            refuse_effects(command)
             return command
         name, equals, argument = command.partition("=")
         for other in _dotted(name):
             if self._rtorrent.known(other):
+                refuse_effects(other)
                 return other + equals + argument
         if command not in self._missing:
             self._missing.add(command)

@@ -22,7 +22,7 @@ _VERBS: Final = _names(
 )
 _DOWNLOAD_VERBS: Final = _names("start stop open close pause resume check_hash initialize initialize_logs")
 _OTHERS: Final = _names(
-    "throttle.up throttle.down d.tracker_announce d.tracker_announce.force d.tracker_numwant ipv4_filter.load "
+    "throttle.up throttle.down d.tracker_announce d.tracker_announce.force ipv4_filter.load "
     "network.scgi.open_local network.scgi.open_port"
 )
 # Names without a dot are mostly setters from old configurations (`port_range`, `max_uploads`), except these.
