@@ -139,6 +139,27 @@ def test_a_misspelt_command_is_logged(select: Select, caplog: pytest.LogCaptureF
     assert "no command d.peers_conected; fields that need it are empty" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("is_open=no -o name,size", "-o, did you mean --fields?"),
+        ("-s -size prio>0", "-s, did you mean --sort?"),
+        ("* --output-format=name", "--output-format, did you mean --fields?"),
+        ("* --feilds name", "--feilds, did you mean --fields?"),
+        ("--reverse *", "--reverse (--fields, "),
+    ],
+)
+def test_an_option_of_another_program_is_no_pattern_for_names(select: Select, typed: str, meant: str) -> None:
+    code, out, err = select(*typed.split(" "))
+    assert (code, out) == (64, "")
+    assert f"No such option: {meant}" in err
+
+
+def test_a_name_that_looks_like_an_option_can_be_typed(select: Select) -> None:
+    for typed in (["name=-o"], ["--", "-o"], ["name=--output"], ["--", "--output"]):
+        assert names(select, *typed) == []
+
+
 def _state(client: RTorrent) -> list[tuple[str, ...]]:
     """What the commands that act would change: states, texts, numbers, and the metafiles of items."""
     shown = ("hash", "state", "is_open", "is_active", "state_counter", "priority", "custom1", "custom5", "peers_max")

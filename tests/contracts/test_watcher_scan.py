@@ -1,6 +1,7 @@
 """Real inotify, real files: however a metafile gets into the tree, the ledger has it, and has it once."""
 
 import errno
+import json
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from pyrotorque.housekeeping import quarantine, quarantine_mark
+from pyrotorque_control.cli import run
 from pyrotorque_watcher.rows import LoadRecord, LoadRefused
 from pyrotorque_watcher.scan.files import Listing, is_metafile, list_in_parts
 from pyrotorque_watcher.scan.inotify import ChangeKind, InotifyTree, WatchLimit
@@ -35,6 +37,19 @@ def dropped(path: Path, name: str = "") -> Path:
 def test_a_file_is_seen(watching: Watching, root: Path) -> None:
     path = dropped(root / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")
+
+
+def test_watched_lists_pending_metafiles_as_status_counts_them(
+    watching: Watching, root: Path, short_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [dropped(root / name) for name in ("a.torrent", "b.torrent")]
+    watching.until(lambda: [watching.state(path) for path in paths] == ["seen", "seen"])
+    shown = {}
+    for state in ("pending", "seen", "sent", "failed"):
+        assert run(["--config-dir", str(short_folder / "config"), "watched", "--json", "--state", state]) == 0
+        shown[state] = [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()]
+    both = list(map(str, paths))
+    assert shown == {"pending": both, "seen": both, "sent": [], "failed": []}
 
 
 def test_two_hundred_files_in_folders_made_just_before(watching: Watching, root: Path) -> None:

@@ -1,10 +1,11 @@
 """`pyrotorque select`: the items that match a condition."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -25,9 +26,35 @@ if TYPE_CHECKING:
 
 # Fields shown for each item, followed by those of the condition and of `--fields`.
 _SHOWN = ("name", "prio", "done", "size")
+_OPTION: Final = re.compile(r"-[A-Za-z?]|--[A-Za-z][A-Za-z0-9_-]*(?:=.*)?", re.DOTALL)
+# Options of rtcontrol.
+_EARLIER: Final = {"-o": "--fields", "--output-format": "--fields", "-s": "--sort", "--sort-fields": "--sort"}
 
 
-@click.command(short_help="Show the items that match a condition.", context_settings={"ignore_unknown_options": True})
+class _SelectCommand(click.Command):
+    """A condition may begin with a dash, as in `-dash*`, but what is written as an option must be one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        before = args[: args.index("--")] if "--" in args else list(args)
+        left = super().parse_args(ctx, args)
+        for word in ctx.params["words"] or ():
+            if word in before and _OPTION.fullmatch(word):
+                raise click.UsageError(_no_such_option(word), ctx)
+        return left
+
+
+def _no_such_option(word: str) -> str:
+    option = word.partition("=")[0]
+    known = ("--fields", "--sort", "--view", "--json")
+    meant = f", did you mean {_EARLIER[option]}?" if option in _EARLIER else suggestion(option, known)
+    return f"No such option: {option}{meant} ({', '.join(known)}); for an item of that name: name={word}"
+
+
+@click.command(
+    cls=_SelectCommand,
+    short_help="Show the items that match a condition.",
+    context_settings={"ignore_unknown_options": True},
+)
 @click.argument("words", nargs=-1, required=True, metavar="EXPR…")
 @click.option("--view", default="main", show_default=True, help="A view of rTorrent.")
 @click.option("--sort", default="", metavar="FIELDS", help="For example -prio,loaded,name; `-` is descending.")

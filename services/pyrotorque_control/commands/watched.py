@@ -13,11 +13,13 @@ from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.group import Group
 
 STATES: Final = ("seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline", "offered", "placed")
+PENDING: Final = ("seen", "sent")
+"""What `status` and the metrics count as pending."""
 _COLUMNS: Final = ("path", "state", "job", "info_hash", "name", "mode", "attempts", "kind", "reason", "changed", "size")
 
 
 @click.command(short_help="List the metafiles and their states.")
-@click.option("--state", type=click.Choice(STATES), help="Only metafiles in this state.")
+@click.option("--state", type=click.Choice((*STATES, "pending")), help="Only metafiles in this state.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @click.pass_obj
 def command(group: Group, state: str | None, as_json: bool) -> int:
@@ -25,6 +27,7 @@ def command(group: Group, state: str | None, as_json: bool) -> int:
 
     \b
       seen, sent, visible   in progress; the reason shows what it waits for
+      pending               seen or sent, as `pyrotorque status` counts them
       loaded                in rTorrent, and saved in its session
       duplicate             the item was in rTorrent already
       failed                not loaded; `pyrotorque retry` tries again
@@ -49,8 +52,10 @@ def metafiles(group: Group, state: str | None) -> Iterator[dict[str, Any]]:
     """The ledger's rows in the order in which the files were seen, without removed files."""
     from pyrotorque.store import open_readonly
 
-    query = f"SELECT {', '.join(_COLUMNS)} FROM metafiles WHERE gone = 0 AND ? IN ('', state) ORDER BY turn"
+    wanted = PENDING if state == "pending" else (state or "",)
+    chosen = f"'' IN ({', '.join('?' * len(wanted))}) OR state IN ({', '.join('?' * len(wanted))})"
+    query = f"SELECT {', '.join(_COLUMNS)} FROM metafiles WHERE gone = 0 AND ({chosen}) ORDER BY turn"
     with closing(open_readonly(group.layout.database("watcher"))) as db:
-        for row in db.execute(query, (state or "",)):
+        for row in db.execute(query, (*wanted, *wanted)):
             found: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
             yield found | {"path": printable(found["path"])}
