@@ -33,7 +33,7 @@ class WatcherMetrics:
             "pyrotorque_watch_events_total", "File system events received from the kernel (inotify).", ("event",)
         )
         self._metafiles = totals.counter(
-            "pyrotorque_watch_metafiles_total", "Metafiles that were accepted for loading."
+            "pyrotorque_watch_metafiles_total", "Metafiles that were accepted for loading, each counted once."
         )
         self._loads = totals.counter("pyrotorque_watch_loads_total", "Metafiles loaded, by mode.", ("mode",))
         self._failures = totals.counter(

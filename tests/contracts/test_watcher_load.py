@@ -492,6 +492,22 @@ def test_requests(watching: Watching, root: Path) -> None:
 TRACKER = b"8:announce27:http://127.0.0.1:1/announce"
 
 
+def accepted(watching: Watching) -> float:
+    """The metric `pyrotorque_watch_metafiles_total`."""
+    families = {family.name: family for family in watching.watcher.metrics.totals.families()}
+    (sample,) = families["pyrotorque_watch_metafiles_total"].samples
+    return sample.value
+
+
+def test_each_torrent_that_is_written_to_a_file_is_counted(watching: Watching, root: Path) -> None:
+    path = root / "one.torrent"
+    watching.load(path, "first")
+    assert accepted(watching) == 1
+    drop(path, "second")
+    watching.until(lambda: (watching.row(path).load.name, watching.state(path)) == ("second", "loaded"))
+    assert accepted(watching) == 2
+
+
 @pytest.mark.rtorrent_version("<0.16", reason="0.16 loads torrents without a tracker")
 def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_does_not_report(
     watching: Watching, root: Path, client: RTorrent
@@ -502,6 +518,7 @@ def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_doe
     assert "no tracker" in watching.row(root / "a.torrent").progress.reason
     assert "DHT" in watching.row(root / "a.torrent").progress.reason
     assert watching.state(root / "b.torrent") in ("visible", "loaded")
+    assert accepted(watching) == 2, "each once, however often it was sent"
 
 
 @pytest.mark.rtorrent_version(">=0.16", reason="0.9.8 needs a tracker or DHT")

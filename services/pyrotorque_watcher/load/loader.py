@@ -186,7 +186,8 @@ class Loader:
         if self._was_moved(row, plan):
             return None
         planned = msgspec.structs.replace(row, load=record_of(plan, row.load.attempts + 1))
-        return ReadyLoad(planned, plan, job.settings, suspect=self.attempts.unanswered[row.turn] > 0)
+        is_suspect = self.attempts.unanswered[row.turn] > 0
+        return ReadyLoad(planned, plan, job.settings, is_suspect, is_first=not row.load.mode)
 
     def _is_data(self, row: Row) -> bool:
         """Whether the file is data of an item, so that no other one is to be tied to it."""
@@ -220,8 +221,9 @@ class Loader:
         ]
         with self.ledger.transaction():
             recorded = {row.turn: row for row in self.ledger.record_loads(rows, time.time())}
-        for _ in recorded:
-            self.outcomes.metrics.accepted()
+            for ready in batch:
+                if ready.is_first and ready.row.turn in recorded:
+                    self.outcomes.metrics.accepted()
         return [replace(ready, row=recorded[ready.row.turn]) for ready in batch if ready.row.turn in recorded]
 
     def _send(

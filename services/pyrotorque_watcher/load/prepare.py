@@ -45,6 +45,8 @@ class ReadyLoad:
     plan: LoadPlan
     settings: WatchSettings
     suspect: bool = False
+    is_first: bool = True
+    """Whether it was never sent before: it is counted then."""
 
     @property
     def command(self) -> str:
