@@ -82,7 +82,7 @@ class QueueRuns:
                 failed = not self._attempt("connstats", lambda: stats.run(time.time()))
         seconds = time.monotonic() - began
         self._metrics.finished(name, time.time(), seconds, failed)
-        reason = self._availability.problem if failed else ""
+        reason = self._availability.failure if failed else ""
         self._job_table.last_runs.put(name, EndedRun(at=time.time(), seconds=seconds, ok=not failed, reason=reason))
         if failed and self._availability.problem:
             self._due_jobs.recheck(name, time.monotonic() + _RETRY_AFTER)

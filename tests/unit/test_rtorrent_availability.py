@@ -1,12 +1,13 @@
 """rTorrent's absence is logged once, its return when it did answer; calls wait in between."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pyrotorque import logs
-from pyrotorque.errors import RTorrentFault, RTorrentUnavailable
+from pyrotorque.errors import RTorrentFault, RTorrentUnavailable, SessionNotKnown, UserError
 from pyrotorque.layout import Layout
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.availability import Availability
@@ -37,6 +38,33 @@ def test_its_absence_and_its_return_are_logged_once(
         "rTorrent is unavailable: no answer within 10 s; waiting",
         "rTorrent answers again after 40 s",
     ]
+
+
+def uncomputable() -> None:
+    raise UserError("config.py did not respond within 5 s")
+
+
+def unknown_session() -> None:
+    raise SessionNotKnown("another rTorrent answers")
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        (lost, "no answer within 10 s"),
+        (refused, "rTorrent refused: no such view"),
+        (uncomputable, "config.py did not respond within 5 s"),
+        (unknown_session, "another rTorrent answers"),
+    ],
+)
+def test_the_reason_of_a_failed_attempt_is_kept_until_the_next_one(
+    availability: Availability, call: Callable[[], None], why: str
+) -> None:
+    for now in (1.0, 2.0):
+        assert not availability.attempt("queue", call, now)
+        assert availability.failure == why
+    assert availability.attempt("queue", lambda: False, 3.0)
+    assert availability.failure == ""
 
 
 def owners_lines(tmp_path: Path) -> list[str]:

@@ -39,6 +39,8 @@ class Availability:
     retry_at: float = 0.0
     """Not to be called before; 0 while it answers."""
     pause: float = _FIRST_PAUSE
+    failure: str = ""
+    """Why the last attempt failed, or empty; unlike `problem`, also if rTorrent answered."""
     _reported: bool = False
     """Whether its absence is in the owner's log."""
     _reported_faults: set[str] = field(default_factory=set[str])
@@ -79,16 +81,21 @@ class Availability:
 
         A call that returns False did not use rTorrent: its success is no evidence that rTorrent answers.
         """
+        self.failure = ""
         try:
             needed = call()
         except (RTorrentFault, RequestTooLarge) as error:
             self.answered(now)
-            self._report_once(f"{what}: rTorrent refused: {error}")
+            self.failure = f"rTorrent refused: {error}"
+            self._report_once(f"{what}: {self.failure}")
         except RTorrentError as error:
+            self.failure = str(error)
             self.lost(error, now)
-        except SessionNotKnown:  # the scheduler logs that
+        except SessionNotKnown as error:  # the scheduler logs that
+            self.failure = str(error)
             self.answered(now)
         except UserError as error:  # the fields of a user's config.py could not be computed
+            self.failure = str(error)
             self._report_once(f"{what}: {error}")
         else:
             if needed is not False:
