@@ -134,6 +134,12 @@ def test_times_are_rtorrents_own_where_the_include_kept_none(select: Select) -> 
     assert len(names(select, "loaded>0")) == 24 + len(ODD) + 3
 
 
+def test_numbers_of_custom_values_and_commands_are_sorted_by_value(select: Select) -> None:
+    assert names(select, "custom_x>0", "--sort=custom_x") == [f"item {number:02}" for number in range(1, 24)]
+    sizes = names(select, "item*", "--sort=-d_size_bytes")
+    assert sizes == [f"item {number:02}" for number in reversed(range(24))]
+
+
 def test_a_misspelt_command_is_logged(select: Select, caplog: pytest.LogCaptureFixture) -> None:
     assert names(select, "d_peers_conected=1") == []
     assert "no command d.peers_conected; fields that need it are empty" in caplog.text

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import click
@@ -30,19 +30,17 @@ def _commands_of(page: str, text: str) -> Iterator[tuple[str, str]]:
             yield page, words
 
 
-def parse_only(words: list[str]) -> None:
-    """Parse a command line as `pyrotorque` does, without running it."""
-    command: click.Command = pyrotorque
-    context = command.make_context("pyrotorque", words)
-    while isinstance(command, click.Group):
-        rest = [*context._protected_args, *context.args]  # pyright: ignore[reportPrivateUsage]
-        if not rest:
-            return
-        name, found, left = command.resolve_command(context, rest)
+def parse_only(words: Sequence[str], command: click.Command = pyrotorque, parent: click.Context | None = None) -> None:
+    """Parse a command line as `pyrotorque` does, without running it; of a command that is only named, its name."""
+    context = command.make_context(command.name, list(words), parent=parent)
+    if not isinstance(command, click.Group):
+        return
+    rest = [*context._protected_args, *context.args]  # pyright: ignore[reportPrivateUsage]
+    if rest:
+        _, found, left = command.resolve_command(context, rest)
         assert found is not None
-        if not left:
-            return  # a command that is named, not typed
-        command, context = found, found.make_context(name, left, parent=context)
+        if left:
+            parse_only(left, found, context)
 
 
 @pytest.mark.parametrize(("page", "words"), inline_commands())

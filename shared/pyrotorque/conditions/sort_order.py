@@ -11,6 +11,7 @@ from pyrotorque.fields.kinds import Kind
 
 T = TypeVar("T", bound=Mapping[str, Any])
 _KEY: Final = re.compile(r"[^\s,]+")
+_NUMBER: Final = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 _NUMBERS: Final[frozenset[Kind]] = frozenset(("bool", "number", "size", "time", "time or never", "duration"))
 
 
@@ -65,4 +66,14 @@ def _keys(values: Sequence[Any], kind: Kind) -> Sequence[Any]:
         return [float("-inf") if value is None else value for value in values]
     if kind in ("tags", "files"):
         return [sorted(value or ()) for value in values]
+    if kind == "any":
+        return [_untyped_key(value) for value in values]
     return [value if value.__class__ is str else str(value or "") for value in values]
+
+
+def _untyped_key(value: object) -> tuple[float, str]:
+    """Nothing first, then numbers by their value, then other texts: rTorrent returns numbers as texts, too."""
+    text = "" if value is None else str(value)
+    if not text:
+        return float("-inf"), ""
+    return float(text) if _NUMBER.fullmatch(text) else float("inf"), text
