@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.metafiles import make_metafile
+from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.effects import changes_something
@@ -132,6 +132,21 @@ def test_times_are_rtorrents_own_where_the_include_kept_none(select: Select) -> 
     assert names(select, "started<1h", "--sort=name") == [*started, "whole"]
     assert names(select, "completed<1h") == ["whole"]
     assert len(names(select, "loaded>0")) == 24 + len(ODD) + 3
+
+
+def test_rtorrent_replaces_the_home_in_a_path_of_data(select: Select, filled: PrivateRTorrent) -> None:
+    metafile = filled.folder / "home.torrent"
+    metafile.write_bytes(make_metafile("at home"))
+    client = RTorrent(filled.url)
+    client.call("load.normal", "", "~/home.torrent", "d.directory.set=~/data")
+    info = info_hash(metafile.read_bytes())
+    try:
+        eventually(lambda: names(select, "path=*/data/*") == ["at home"])
+        assert names(select, f"directory={filled.folder}/data", "metafile=~/home.torrent") == ["at home"]
+        code, _, err = select("path=~/data/*")
+        assert (code, "write `path=*/data/*`" in err) == (64, True)
+    finally:
+        client.call("d.erase", info)
 
 
 def test_numbers_of_custom_values_and_commands_are_sorted_by_value(select: Select) -> None:

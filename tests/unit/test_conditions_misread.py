@@ -224,7 +224,7 @@ def test_names_of_releases_are_patterns_for_names(name: str) -> None:
         *("size>=1g,5", "ratio=1,5", "custom_x>1,0", "tracker=*?a=1&size=2", 'alias="a&prio>0"', r"alias=a\&prio>0"),
         *("name=prio=2", "name=(prio>0)", 'name="prio = 2"', r"\(prio>0)", 'tagged="" new', "name~a|size=3"),
         *("name=/a|size=3/", "message=x,/b|name=c/", '"name=alpha one"', "custom_chk-state=4", "custom_a-b-c>5"),
-        *("tagged=R&B", "tagged=a|b", "kind=c++", "path=/data/x/i", "path=~/data/", "name=(a)", "tagged=[a]"),
+        *("tagged=R&B", "tagged=a|b", "kind=c++", "path=/data/x/i", "metafile=~/data/", "name=(a)", "tagged=[a]"),
         *("size>5 gbx", "prio>2 days-of-summer", "WHERE *LIMIT*", "*linux -bsd", "name=~Prayer~", "custom_KEY=!"),
         *("prio OR size", "active [ private ]", "message=,*ghost*", "kind=mkv, prio>0"),
     ],

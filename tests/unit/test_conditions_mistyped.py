@@ -49,6 +49,10 @@ REFUSED = [
     ("linux, bsd", "linux,bsd"),
     ("*linux*, *bsd*", "*linux*,*bsd*"),
     ("[ prio>0 ]OR[ size>1g ]", ""),
+    ("path=~/data/*", "path=*/data/*"),
+    ("path=!~/data/*", "path=!*/data/*"),
+    ("directory!=~/data", "directory!=*/data"),
+    ("realpath=/srv/*,~/data/*", "realpath=*/data/*"),
     # comments
     ("prio>0 // why", ""),
     ("prio>0 /* why */", ""),
@@ -180,7 +184,16 @@ MEANT = [
         "^_^",
         "...And.X",
     ),
-    *("files=.*", "path=~/data/", "path~/data/", "name=~Prayer~", 'name="*a|b*"', "name=foo|bar", "K-ON!"),
+    *(
+        "files=.*",
+        "metafile=~/data/",
+        "path~/data/",
+        "path=*~/data/",
+        "name=~Prayer~",
+        'name="*a|b*"',
+        "name=foo|bar",
+        "K-ON!",
+    ),
     *("Some OR Movie", "*Some* *Movie*", '"Some" "Movie"', "Some Some", "Some.Movie *2019*", "tagged=new Some.Movie"),
     *(
         "#Alive prio>0",

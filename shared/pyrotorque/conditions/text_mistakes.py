@@ -1,7 +1,8 @@
 """Finds texts and words of sets that the grammar accepts, but that cannot mean what was typed.
 
 The rule: without quotes, a value has no separator, quote or invisible character at its end, no second operator at its
-beginning, and no syntax of patterns but shell patterns; a set has no patterns, and a tracker is a whole announce URL.
+beginning, and no syntax of patterns but shell patterns; a set has no patterns, a tracker is a whole announce URL, and
+the path of data has no `~`.
 """
 
 import re
@@ -14,6 +15,8 @@ from pyrotorque.fields.kinds import Kind
 
 _IN_BRACKETS: Final = re.compile(r"([^({]*)[({]([^(){}]*)[)}]([^(){}]*)")
 _REGEX_IN_SLASHES: Final = re.compile(r"/(.+)/[a-z]*")
+# rTorrent expands `~` in these, unlike in the path of a metafile.
+_ABSOLUTE: Final = ("path", "realpath", "directory")
 # Extensions and traits never contain these.
 _NO_MARKS: Final = re.compile(r"[?.]")
 
@@ -104,6 +107,8 @@ def _foreign_pattern(name: str, head: str, text: str) -> Problem:
         return problem
     if text.startswith("~") and len(text) > 1 and name in ("message", "alias", "tracker"):
         return "`=~` is not an operator", spelling(f"{name}~{text[1:]}")
+    if name in _ABSOLUTE and text.startswith("~/"):
+        return f"rTorrent has no `~` in {name}", f"{spelling(f'{head}*{text[1:]}')}, or the whole path"
     if name == "tracker" and "://" not in text and not re.search(r"[*?\[]", text):
         return "tracker is a whole announce URL", f"{spelling(f'{head}*{text}*')}, or use alias"
     return None
