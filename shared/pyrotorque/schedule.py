@@ -42,6 +42,7 @@ class Schedule:
         self._trigger: Any = CronTrigger(timezone=LOCAL, **times)
         self._jitter = _seconds(fields.get(_JITTER, "0"))
         self._intervals: deque[tuple[float, float]] = deque(maxlen=_INTERVALS)
+        self._never_after = inf
 
     def __repr__(self) -> str:
         return f"Schedule({self.text!r})"
@@ -55,6 +56,9 @@ class Schedule:
     def next_fire(self, after: datetime | float) -> float | None:
         """The first fire time after that moment; None if there is none."""
         moment = after.timestamp() if isinstance(after, datetime) else after
+        # The trigger searches to the year 9999 before it finds none, which takes a second.
+        if moment >= self._never_after:
+            return None
         # A queue needs the same two fire times in each of its checks.
         for begin, end in self._intervals:
             if begin <= moment < end:
@@ -63,6 +67,7 @@ class Schedule:
         begin_at = self._local(moment + _INSTANT)
         found = self._trigger.get_next_fire_time(None, begin_at)
         if found is None:
+            self._never_after = moment
             return None
         fire: float = found.timestamp()
         if found.utcoffset() < begin_at.utcoffset():

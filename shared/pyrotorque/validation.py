@@ -6,6 +6,7 @@ It imports the grammar, the templates and the schedules, so services run it in a
 
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from functools import partial
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from pyrotorque.customfields import ConfigFields
-from pyrotorque.errors import ConditionError, PyrotorqueError
+from pyrotorque.errors import ConditionError, PyrotorqueError, UserError
 from pyrotorque.hanging_roots import answering_job, answering_settings, folders_of, hanging_folders
 from pyrotorque.item_stats import parse_labels, parse_stats
 from pyrotorque.job_order import order_problems, order_warnings
@@ -83,6 +84,7 @@ def check(loaded: LoadedSettings, *, strict: bool = False) -> tuple[list[Problem
     for problem, is_error in _constructor_errors(loaded, problems, strict=strict):
         (problems if is_error else warnings).append(problem)
     warnings.extend(loaded.problem(f"job.{name}.after", text) for name, text in order_warnings(loaded.settings.jobs))
+    warnings.extend(loaded.problem(f"job.{name}.schedule", text) for name, text in _schedule_warnings(loaded.settings))
     hanging = hanging_folders(loaded.settings)
     for job in loaded.settings.active_jobs(WatchSettings):
         for root in answering_job(job, hanging).path:
@@ -92,6 +94,18 @@ def check(loaded: LoadedSettings, *, strict: bool = False) -> tuple[list[Problem
     warnings.extend(_config_py_warnings(config_fields))
     config_fields.close()
     return problems, warnings
+
+
+def _schedule_warnings(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Schedules without a fire time that is still to come, such as the 31st of February."""
+    from pyrotorque.schedule import parse_schedule
+
+    for job in settings.jobs:
+        if not job.active or not job.schedule or isinstance(job, ExporterSettings):
+            continue
+        with suppress(UserError):
+            if parse_schedule(job.schedule).next_fire(time.time()) is None:
+                yield job.name, f"{job.schedule!r} has no time that is still to come: the job is never run by it"
 
 
 def _placement_warnings(settings: Settings) -> Iterator[tuple[str, str]]:

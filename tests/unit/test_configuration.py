@@ -122,6 +122,19 @@ def test_all_errors_are_reported_together(home: Path) -> None:
     assert lines == ["torque.ini:3", "torque.ini:4", "torque.ini:6", "torque.ini:6"]
 
 
+@pytest.mark.parametrize("schedule", ["month=2 day=30", "month=4,6 day=31 hour=3", "year=2020"])
+@pytest.mark.parametrize("job", ["queue", "treewatch", "connstats"])
+def test_a_schedule_that_never_fires_is_a_warning(home: Path, job: str, schedule: str) -> None:
+    write(home, f"{GOOD}job.treewatch.path = {home}\njob.{job}.active = True\njob.{job}.schedule = {schedule}\n")
+    (found,) = [each for each in configuration.read(home, Options()).warnings if "schedule" in str(each)]
+    assert f"job.{job}.schedule: {schedule!r} has no time that is still to come" in str(found)
+
+
+def test_the_schedule_of_an_exporter_is_not_used(home: Path) -> None:
+    write(home, f"{GOOD}job.exporter.active = True\njob.exporter.port = 1\njob.exporter.schedule = month=2 day=30\n")
+    assert not [each for each in configuration.read(home, Options()).warnings if "schedule" in str(each)]
+
+
 def test_what_is_wrong_in_an_idle_job_is_a_warning(home: Path) -> None:
     write(home, GOOD + "job.queue.schedule = every day\n")
     found = configuration.read(home, Options())

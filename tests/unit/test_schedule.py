@@ -71,6 +71,19 @@ def test_gaps(text: str, smallest: float, largest: float) -> None:
     assert schedule.largest_gap() == pytest.approx(largest, abs=1)
 
 
+@pytest.mark.parametrize("text", ["month=4,6,9,11 day=31", "month=2 day=30 hour=*/2", "week=1 month=6 jitter=60"])
+def test_a_schedule_that_never_fires_is_searched_once(text: str) -> None:
+    schedule = parse_schedule(text)
+    began = time.process_time()
+    assert schedule.next_fire(0.0) is None
+    once = time.process_time() - began
+    began = time.process_time()
+    assert (schedule.smallest_gap(), schedule.largest_gap()) == (inf, inf)
+    assert schedule.next_run(1e9) is None
+    assert schedule.next_fire(-86_400.0) is None
+    assert time.process_time() - began < 4 * once + 0.5
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
