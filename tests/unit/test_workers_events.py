@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from pyrotorque.events import JobReported, TorrentCompleted, TorrentErased
+from pyrotorque.workers.messages import CreateJob, StartRun
+from pyrotorque.workers.process import JobProcess
 from tests.waiting import eventually
 from tests.worker_bench import appending, bench, custom, lines_in, write_job
 
@@ -72,6 +74,82 @@ def test_a_run_that_ended_before_the_scheduler_could_record_it_is_not_repeated(t
     with bench(tmp_path, job) as made:
         assert made.waiting() == 0
     assert lines_in(tmp_path / "out") == ["tick", "a"]
+
+
+FORKS = """
+def run(self, event=None):
+    import os, sys, time
+    copy = os.fork()
+    if copy == 0:
+        {leaves}
+    else:
+        os.waitpid(copy, 0)
+        time.sleep(0.2)
+        with open({out!r}, "a") as file:
+            print(event.name, file=file)
+        if event.name == "bad":
+            raise ValueError("the original failed")
+"""
+
+
+@pytest.mark.parametrize("leaves", ["sys.exit(0)", "sys.exit(3)", "return", "raise RuntimeError('in the copy')"])
+def test_a_copy_that_a_run_made_of_its_process_neither_ends_the_run_nor_takes_the_next(
+    tmp_path: Path, leaves: str
+) -> None:
+    write_job(tmp_path, "note", FORKS.format(leaves=leaves, out=str(tmp_path / "out")))
+    with bench(tmp_path, custom("note", on=("TorrentErased",))) as made:
+        made.publish(*erased("a", "b", "bad", "c"))
+        made.until(lambda: made.waiting() == 0)
+        assert [reason.split(" (")[0] for reason in made.failures()] == ["ValueError: the original failed"]
+    assert lines_in(tmp_path / "out") == ["a", "b", "bad", "c"]
+
+
+@pytest.mark.parametrize("leaves", ["sys.exit(0)", "raise RuntimeError('in the copy')", "return"])
+def test_a_copy_that_a_constructor_made_is_not_the_job(tmp_path: Path, leaves: str) -> None:
+    body = f"""
+def __init__(self, config):
+    import os, sys, time
+    super().__init__(config)
+    copy = os.fork()
+    if copy == 0:
+        {leaves}
+    else:
+        os.waitpid(copy, 0)
+{appending(tmp_path / "out")}
+"""
+    write_job(tmp_path, "note", body)
+    with bench(tmp_path, custom("note", on=("TorrentErased",))) as made:
+        made.publish(*erased("a", "b"))
+        made.until(lambda: made.waiting() == 0)
+        assert not made.failures()
+    assert lines_in(tmp_path / "out") == ["a", "b"]
+
+
+def test_a_job_that_closed_all_descriptors_has_its_own_files_unchanged(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    body = f"""
+def run(self, event=None):
+    import os
+    os.closerange(3, 300)
+    self.files = [open({str(folder)!r} + f"/{{number}}", "wb", buffering=0) for number in range(297)]
+    for file in self.files:
+        file.write(b"data" * 50)
+"""
+    write_job(tmp_path, "note", body)
+    create = CreateJob(job="note", handler="note:Job", config={}, config_dir=str(tmp_path))
+    process = JobProcess(create, mark_file=tmp_path / "marks")
+    try:
+        eventually(lambda: process.receive().messages, 20)
+        process.send(StartRun(number=1, mark="database 1 1"))
+        # Nothing is received, as by a scheduler that is busy: that would kill it after a moment.
+        eventually(lambda: process.status() is not None, 20)
+    finally:
+        process.terminate()
+    found = list(folder.iterdir())
+    assert len(found) == 297
+    assert {file.read_bytes() for file in found} == {b"data" * 50}
+    assert not (tmp_path / "marks").read_bytes()
 
 
 def test_a_job_that_cannot_be_made_keeps_its_events(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 file (-1: none), and the pid of the scheduler.
 """
 
+import errno
 import faulthandler
 import inspect
 import logging
@@ -13,6 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,11 +56,29 @@ _MARK_SIZE: Final = 80
 _MISREAD_MAX: Final = 100
 
 
+class Descriptor:
+    """A file that was open at the start. A job may close its descriptor, and its number may be that of another file."""
+
+    def __init__(self, number: int) -> None:
+        os.set_inheritable(number, False)
+        self.number = number
+        self._identity = self._stat()
+
+    def check(self) -> None:
+        """Raise OSError if the descriptor is closed, or is another file by now."""
+        if self._stat() != self._identity:
+            raise OSError(errno.EBADF, "the job has closed this descriptor, and it belongs to another file now")
+
+    def _stat(self) -> tuple[int, int]:
+        found = os.fstat(self.number)
+        return found.st_dev, found.st_ino
+
+
 class Channel:
     """The message socket; an oversized message is dropped as a whole."""
 
     def __init__(self, descriptor: int) -> None:
-        os.set_inheritable(descriptor, False)
+        self._descriptor = Descriptor(descriptor)
         self._socket = socket.socket(fileno=descriptor)
         # The scheduler may be busy or stopped (SIGSTOP): sending then blocks.
         self._socket.setblocking(True)
@@ -68,6 +88,7 @@ class Channel:
         text = encode_message(message)
         if len(text) <= LINE_MAX:
             with self._lock:
+                self._descriptor.check()
                 self._socket.sendall(text)
 
     def messages(self) -> Iterator[ToWorker]:
@@ -96,11 +117,11 @@ class SchedulerLogHandler(logging.Handler):
 def main() -> int:
     descriptor, mark_file, parent = map(int, sys.argv[1:4])
     die_with_parent(parent)
+    original = os.getpid()
     faulthandler.enable()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    if mark_file >= 0:
-        os.set_inheritable(mark_file, False)
+    marks = Descriptor(mark_file) if mark_file >= 0 else None
     channel = Channel(descriptor)
     messages = channel.messages()
     create = next(messages, None)
@@ -110,13 +131,17 @@ def main() -> int:
     try:
         job = create_job(create, channel)
     except BaseException as error:  # a user's module may raise anything, including SystemExit
-        channel.send(_creation_failed(error, create))
+        failed = _creation_failed(error, create)
+        _end_copy(original, failed.reason)
+        channel.send(failed)
         return 1
+    _end_copy(original)
     channel.send(JobCreated(misread=[(key, text[:TEXT_MAX]) for key, text in misread.items()][:_MISREAD_MAX]))
     for message in messages:
         if isinstance(message, StartRun):
             finished = run_job(job, message)
-            _write_mark(mark_file, message.mark + FAILED if message.mark and finished.error else message.mark)
+            _end_copy(original, finished.error)
+            _write_mark(marks, message.mark + FAILED if message.mark and finished.error else message.mark)
             channel.send(finished)
         elif isinstance(message, StopWorker):
             _close(job)
@@ -233,9 +258,25 @@ def _creation_failed(error: BaseException, create: CreateJob) -> CreationFailed:
     return CreationFailed(reason=text[:TEXT_MAX], config_error=config_error)
 
 
-def _write_mark(mark_file: int, mark: str) -> None:
-    if mark_file >= 0 and mark:
-        os.pwrite(mark_file, mark.ljust(_MARK_SIZE)[:_MARK_SIZE].encode("ascii"), 0)
+def _end_copy(original: int, error: str = "") -> None:
+    """Exit if this is a copy of the worker that the job made with os.fork, and that has left the job's code.
+
+    The run is that of the original: a copy must neither report its end nor take the next one.
+    """
+    if os.getpid() == original:
+        return
+    if error:
+        print(error, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # the job may have replaced or closed it
+            stream.flush()
+    os._exit(1 if error else 0)
+
+
+def _write_mark(marks: Descriptor | None, mark: str) -> None:
+    if marks is not None and mark:
+        marks.check()
+        os.pwrite(marks.number, mark.ljust(_MARK_SIZE)[:_MARK_SIZE].encode("ascii"), 0)
 
 
 def _close(job: Any) -> None:
