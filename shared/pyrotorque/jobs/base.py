@@ -1,6 +1,7 @@
 """The optional base class of jobs: a logger, an rTorrent client, items by condition, durable events."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -86,8 +87,11 @@ class Job:
         return self._reader.read(view, chosen, {"hash", *fields}, time.time(), table=self._table)
 
     def publish(self, text: str, **data: str | int | float | bool) -> None:
-        """Publish a durable event JobReported (`pyrotorque events`, jobs `on = JobReported`) when this run ends."""
-        shown = {key: printable(value) if isinstance(value, str) else value for key, value in data.items()}
+        """Publish a durable event JobReported (`pyrotorque events`, jobs `on = JobReported`) when this run ends.
+
+        A value that an event cannot have, such as None, a list, or a ratio that is infinite, is published as text.
+        """
+        shown = {key: _reported(value) for key, value in data.items()}
         report = JobReported(at=time.time(), job=self.name, text=printable(text), data=shown)
         self._context.publish(report)
 
@@ -113,3 +117,14 @@ class Job:
         from pyrotorque.items import ItemReader
 
         return ItemReader(self.rtorrent, self._context.custom_worker())
+
+
+def _reported(value: object) -> str | int | float | bool:
+    """JSON has no numbers for what is infinite or not a number, and readers of events accept no other types."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    return printable(str(value))
