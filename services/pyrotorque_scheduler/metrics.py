@@ -245,11 +245,10 @@ class SchedulerMetrics:
             self.wait.observe(waited, job)
 
     def finished(self, job: str, at: float, seconds: float, failed: bool) -> None:
+        """Note the end of a run. A failure is counted where it is published: some have no run."""
         self.running.set(0, job)
         self.runs.inc(job)
         self.duration.observe(seconds, job)
         self.last_end.set(at, job)
-        if failed:
-            self.failures.inc(job)
-        else:
+        if not failed:
             self.last_success.set(at, job)

@@ -82,6 +82,8 @@ class QueueRuns:
                 failed = not self._attempt("connstats", lambda: stats.run(time.time()))
         seconds = time.monotonic() - began
         self._metrics.finished(name, time.time(), seconds, failed)
+        if failed:
+            self._metrics.failures.inc(name)
         reason = self._availability.failure if failed else ""
         self._job_table.last_runs.put(name, EndedRun(at=time.time(), seconds=seconds, ok=not failed, reason=reason))
         if failed and self._availability.problem:

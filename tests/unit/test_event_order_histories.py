@@ -79,7 +79,8 @@ class History:
         self.runs = self._opened()
         self.outcomes[job, name] = how
         for other in self.jobs:
-            for cancelled in self.runs.delete_marked(other) or ():
+            lost = self.runs.delete_marked(other)
+            for cancelled in lost.cancelled if lost is not None else ():
                 self._cancelled(cancelled.job, cancelled.subject)
 
     def _failed(self, job: str, number: int, how: str) -> None:

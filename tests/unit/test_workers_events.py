@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pyrotorque.events import JobReported, TorrentCompleted, TorrentErased
+from pyrotorque.events import JobFailed, JobReported, TorrentCompleted, TorrentErased
 from pyrotorque.workers.messages import CreateJob, StartRun
 from pyrotorque.workers.process import JobProcess
 from tests.waiting import eventually
-from tests.worker_bench import appending, bench, custom, lines_in, write_job
+from tests.worker_bench import Bench, appending, bench, custom, lines_in, write_job
 
 
 def erased(*names: str) -> list[TorrentErased]:
@@ -175,6 +175,69 @@ def test_a_job_that_fails_when_a_job_fails_comes_to_an_end(tmp_path: Path) -> No
         made.until(lambda: len(made.failures()) == 2 and made.waiting() == 0)
         made.until(lambda: made.workers.wait(time.monotonic()) > 1)
         assert len(made.failures()) == 2
+
+
+def test_a_job_that_is_killed_when_a_job_fails_comes_to_an_end(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_job(tmp_path, name, "def run(self, event=None): __import__('os').kill(__import__('os').getpid(), 9)")
+    jobs = [custom(name, on=("JobFailed",)) for name in ("one", "two")]
+    with bench(tmp_path, *jobs) as made:
+        assert not made.run("one").ok
+        made.until(lambda: made.waiting() == 0, 30)
+        assert "interrupted three times" in made.failures()[-1]
+        assert len(made.failures()) == 1 + 3 + 1
+
+
+def test_a_failure_in_the_handling_of_a_failure_is_one_after_a_kill_of_the_scheduler_too(tmp_path: Path) -> None:
+    body = "def run(self, event=None):\n    if event is not None: raise ValueError('no')"
+    for name in ("one", "two", "last"):
+        write_job(tmp_path, name, body)
+    jobs = [custom("one", on=("JobFailed",)), custom("two", on=("JobFailed",))]
+    jobs.append(custom("last", on=("JobFailed",), after=("one",)))
+    marks = [tmp_path / "state/marks" / name for name in ("one", "two")]
+    with bench(tmp_path, *jobs) as made:
+        assert made.run("one").ok
+        assert made.run("two").ok
+        made.publish(JobFailed(at=time.time(), job="other", reason="no", seconds=1.0))
+        made.workers.step()
+        eventually(lambda: all(mark.read_text().strip().endswith("failed") for mark in marks), 20)
+        assert made.waiting() == 3, "the scheduler has not looked, and now it dies"
+    with bench(tmp_path, *jobs) as made:
+        assert made.waiting() == 0
+        assert sorted(event.job for event in made.events() if isinstance(event, JobFailed)) == [
+            "last", "one", "other", "two",
+        ]  # fmt: skip
+
+
+def counted_failures(made: Bench) -> int:
+    families = made.job_table.metrics.totals.families()
+    (found,) = [family for family in families if family.name == "pyrotorque_job_failures_total"]
+    return int(sum(sample.value for sample in found.samples))
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "events"),
+    [
+        ("1 / 0", "def run(self, event=None): pass", 1),
+        ("__import__('os')._exit(3)", "def run(self, event=None): pass", 1),
+        ("", "def run(self, event=None): raise ValueError('no')", 2),
+        ("", "def run(self, event=None): __import__('os').kill(__import__('os').getpid(), 9)", 5),
+    ],
+    ids=["not created", "ends while it is created", "raises", "is killed"],
+)
+def test_each_failure_is_an_event_and_counts(tmp_path: Path, head: str, body: str, events: int) -> None:
+    """Of the job, and of one that runs after it."""
+    write_job(tmp_path, "note", body, head)
+    write_job(tmp_path, "then", "def run(self, event=None): pass")
+    jobs = [custom("note", on=("TorrentErased",)), custom("then", on=("TorrentErased",), after=("note",))]
+    with bench(tmp_path, *jobs) as made:
+        if head:
+            made.workers.create_jobs()
+        else:
+            made.publish(*erased("a"))
+        made.until(lambda: len(made.failures()) == events, 30)
+        made.until(lambda: made.workers.wait(time.monotonic()) > 1)
+        assert (len(made.failures()), counted_failures(made)) == (events, events)
 
 
 def test_what_a_job_publishes_is_an_event_for_others(tmp_path: Path) -> None:

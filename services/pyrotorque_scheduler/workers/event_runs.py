@@ -48,6 +48,14 @@ class CancelledRun:
 
 
 @dataclass(frozen=True)
+class LostRun:
+    """A run for an event that has no result, and the runs that are not made because of it."""
+
+    event_type: str
+    cancelled: tuple[CancelledRun, ...] = ()
+
+
+@dataclass(frozen=True)
 class _Row:
     number: int
     body: bytes
@@ -108,10 +116,10 @@ class EventRuns:
         kind = type(event).__name__
         add_runs(self._store, event, [job for job in jobs if event.at >= self._since.get((job, kind), float("inf"))])
 
-    def delete_marked(self, job: str) -> list[CancelledRun] | None:
-        """Delete the row whose run had ended when the scheduler died.
+    def delete_marked(self, job: str) -> LostRun | None:
+        """Delete the row whose run had ended when the scheduler died; returns the run if it failed.
 
-        If that run failed, the result is the runs that are not made because of it; joins the caller's transaction.
+        Joins the caller's transaction.
         """
         try:
             text = read_regular_file(self.mark_file(job)).decode("ascii").strip()
@@ -122,7 +130,7 @@ class EventRuns:
         for number, attempts in self._store.db.execute(query, (job,)).fetchall():
             if self._mark(number, attempts) == mark:
                 if text != mark:
-                    return self.fail(job, number)
+                    return self.lose(job, number)
                 self.delete(number)
         return None
 
@@ -194,6 +202,11 @@ class EventRuns:
             cancelled = self._cancel(job, number)
             self.delete(number)
         return cancelled
+
+    def lose(self, job: str, number: int) -> LostRun:
+        """As `fail`, for a run without a result."""
+        (body,) = self._store.db.execute("SELECT body FROM event_runs WHERE number = ?", (number,)).fetchone()
+        return LostRun(str(_fields.decode(body)["type"]), tuple(self.fail(job, number)))
 
     def _cancel(self, job: str, number: int) -> list[CancelledRun]:
         """Delete the rows of all jobs after this one for the event of row `number`."""

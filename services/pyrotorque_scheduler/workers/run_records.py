@@ -21,7 +21,7 @@ from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.job_table import JobTable
 from pyrotorque_scheduler.open_problems import OpenProblems
 from pyrotorque_scheduler.state import EndedRun
-from pyrotorque_scheduler.workers.event_runs import CancelledRun, EventRuns
+from pyrotorque_scheduler.workers.event_runs import CancelledRun, EventRuns, LostRun
 from pyrotorque_scheduler.workers.job_worker import JobWorker, RunResult
 
 log = logging.getLogger("pyrotorque_scheduler.jobs")
@@ -77,9 +77,8 @@ class RunRecords:
         """Drop the event whose run was interrupted too often, and publish the failure."""
         if (number := self._runs.exhausted(name)) is not None:
             with self._store.transaction():
-                cancelled = self._runs.fail(name, number)
-                self.publish_lost(name, "its run for one event was interrupted three times")
-                self.publish_cancelled(cancelled)
+                lost = self._runs.lose(name, number)
+                self.publish_lost(name, "its run for one event was interrupted three times", lost)
 
     def record(self, name: str, job: PooledJob, result: RunResult) -> None:
         run = result.run
@@ -105,10 +104,9 @@ class RunRecords:
                     added.append(unique.event)
                     self._job_table.metrics.count(unique.event)
             if result.error:
-                # A failure in the handling of a failure starts no further jobs: they could go on indefinitely.
-                for_jobs = run is None or run.event_type != "JobFailed"
+                for_jobs = run is None or _starts_jobs(run.event_type)
                 self._publish_failure(name, result.error, result.seconds, for_jobs=for_jobs, rtorrent_away=away)
-                self.publish_cancelled(cancelled, for_jobs=for_jobs)
+                self._publish_cancelled(cancelled, for_jobs=for_jobs)
             if run is not None:
                 self._job_table.metrics.finished(name, time.time(), result.seconds, bool(result.error))
             if run is not None or result.error:
@@ -129,22 +127,25 @@ class RunRecords:
     def _publish_failure(
         self, name: str, reason: str, seconds: float, *, for_jobs: bool = True, rtorrent_away: bool = False
     ) -> None:
+        """Publish and count a failure; the total changes with the event."""
         event = JobFailed(
             at=time.time(), job=name, reason=printable(reason), seconds=seconds, rtorrent_away=rtorrent_away
         )
+        self._job_table.metrics.failures.inc(name)
         self._router.add(event, for_jobs=for_jobs)
 
-    def publish_lost(self, name: str, reason: str, *, for_jobs: bool = True) -> None:
-        """Publish and count the failure of a run that has no result."""
-        self._job_table.metrics.failures.inc(name)
+    def publish_lost(self, name: str, reason: str, lost: LostRun) -> None:
+        """Publish the failure of a run that has no result, and of those that are not made because of it."""
+        for_jobs = _starts_jobs(lost.event_type)
         self._publish_failure(name, reason, 0.0, for_jobs=for_jobs)
+        self._publish_cancelled(lost.cancelled, for_jobs=for_jobs)
 
-    def publish_cancelled(self, cancelled: Sequence[CancelledRun], *, for_jobs: bool = True) -> None:
+    def _publish_cancelled(self, cancelled: Sequence[CancelledRun], *, for_jobs: bool) -> None:
         for run in cancelled:
             reason = f"not run for {printable(run.subject)}: job {printable(run.failed)}, which runs before it, failed"
             log.error("job %s: %s", printable(run.job), reason)
             owner_event("job failed", f"failed: job {run.job}: {reason}")
-            self.publish_lost(run.job, reason, for_jobs=for_jobs)
+            self._publish_failure(run.job, reason, 0.0, for_jobs=for_jobs)
 
     def _update(self, name: str, job: PooledJob, result: RunResult, repeat: bool) -> None:
         now = time.monotonic()
@@ -194,6 +195,12 @@ class RunRecords:
         answered, job.requests = job.requests, []
         for pending in answered:
             pending.answer(Answer(ok=not result.error, text=text))
+
+
+def _starts_jobs(event_type: str) -> bool:
+    """Whether the failure of a run for such an event starts jobs: in the handling of a failure, they could go on
+    without end."""
+    return event_type != JobFailed.__name__
 
 
 def _report(event: UniqueEvent) -> None:
