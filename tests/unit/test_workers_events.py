@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 from pyrotorque.events import JobFailed, JobReported, TorrentCompleted, TorrentErased
+from pyrotorque.job_order import EventOrder
+from pyrotorque.outbox import Outbox
+from pyrotorque.store import open_store
 from pyrotorque.workers.messages import CreateJob, StartRun
 from pyrotorque.workers.process import JobProcess
+from pyrotorque_scheduler.state import MIGRATIONS
+from pyrotorque_scheduler.workers.event_runs import EventRuns
 from tests.waiting import eventually
 from tests.worker_bench import Bench, appending, bench, custom, lines_in, write_job
 
@@ -238,6 +243,26 @@ def test_each_failure_is_an_event_and_counts(tmp_path: Path, head: str, body: st
         made.until(lambda: len(made.failures()) == events, 30)
         made.until(lambda: made.workers.wait(time.monotonic()) > 1)
         assert (len(made.failures()), counted_failures(made)) == (events, events)
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3_600.0, 86_400.0])
+def test_the_events_of_other_services_are_queued_after_the_clock_was_set_back(tmp_path: Path, ahead: float) -> None:
+    """`ahead`: how wrong the clock was when the job was first `on` its events."""
+    now, kind = time.time(), "TorrentErased"
+    store = open_store(tmp_path / "scheduler", MIGRATIONS)
+    Outbox(store, "scheduler")
+    runs = EventRuns(store, tmp_path)
+    runs.set_routes({kind: ("note",)}, EventOrder(), now + ahead, forget=True)
+    runs = EventRuns(store, tmp_path)
+    # Another configuration of a later start, when the clock is right: the new job has no events from before.
+    runs.set_routes({kind: ("note", "new")}, EventOrder(), now + 5, forget=True)
+    with store.transaction():
+        for passed in (1.0, 10.0, ahead + 10.0):
+            event = TorrentErased(at=now + passed, info_hash="A" * 40, name=f"after {passed:g}")
+            runs.add(event, ["note", "new", "not on it"], now + max(passed, 5.0))
+    found = [job for (job,) in store.db.execute("SELECT job FROM event_runs ORDER BY number")]
+    store.close()
+    assert found == ["note", "note", "new", "note", "new"]
 
 
 def test_what_a_job_publishes_is_an_event_for_others(tmp_path: Path) -> None:

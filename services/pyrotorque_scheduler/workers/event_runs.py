@@ -111,10 +111,13 @@ class EventRuns:
             db.executemany("INSERT INTO event_wishes VALUES (?, ?, ?)", fresh)
         self._since = known | {(job, kind): since for job, kind, since in fresh}
 
-    def add(self, event: Event, jobs: Sequence[str]) -> None:
+    def add(self, event: Event, jobs: Sequence[str], now: float) -> None:
         """Queue an event of another service for these jobs, inside the caller's transaction."""
         kind = type(event).__name__
-        add_runs(self._store, event, [job for job in jobs if event.at >= self._since.get((job, kind), float("inf"))])
+        since = {job: self._since.get((job, kind), float("inf")) for job in jobs}
+        # A time that is still to come is from a clock that was ahead, and was set back since: until then, no event
+        # would be from after it.
+        add_runs(self._store, event, [job for job in jobs if event.at >= since[job] or now < since[job] < float("inf")])
 
     def delete_marked(self, job: str) -> LostRun | None:
         """Delete the row whose run had ended when the scheduler died; returns the run if it failed.

@@ -111,7 +111,8 @@ class WorkerPool:
         for delivery in deliveries:
             if delivery.envelope.seq:
                 with bus.applying(delivery):
-                    self._runs.add(delivery.event, self._router.routes.get(type(delivery.event).__name__, ()))
+                    jobs = self._router.routes.get(type(delivery.event).__name__, ())
+                    self._runs.add(delivery.event, jobs, time.time())
         for gap in gaps:
             log.error("jobs miss events of the %s that can no longer be replayed: %s", gap.source, gap.reason)
             owner_event("job failed", f"failed: jobs miss events of the {gap.source}: {gap.reason}")
