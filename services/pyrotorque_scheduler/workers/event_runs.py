@@ -9,17 +9,17 @@ rows of the jobs after it are deleted in the same transaction: they do not run f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 from urllib.parse import quote
 
-from pyrotorque.events import Durable, Event, Fact
+from pyrotorque.events import Durable, Event, Fact, JobReported
 from pyrotorque.job_order import EventOrder
 from pyrotorque.json_input import JsonDecoder
 from pyrotorque.limits import EVENT_RUN_BYTES
-from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.store import Store
+from pyrotorque.workers.mark_files import read_mark
 from pyrotorque.workers.messages import FAILED
 from pyrotorque_scheduler.event_router import Routes, add_runs
 from pyrotorque_scheduler.workers.job_worker import JobRun
@@ -48,11 +48,13 @@ class CancelledRun:
 
 
 @dataclass(frozen=True)
-class LostRun:
-    """A run for an event that has no result, and the runs that are not made because of it."""
+class UnrecordedRun:
+    """A run for an event that the scheduler has not seen end; if it failed, with the runs that are not made then."""
 
     event_type: str
+    failed: bool = True
     cancelled: tuple[CancelledRun, ...] = ()
+    reports: tuple[JobReported, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,22 +121,14 @@ class EventRuns:
         # would be from after it.
         add_runs(self._store, event, [job for job in jobs if event.at >= since[job] or now < since[job] < float("inf")])
 
-    def delete_marked(self, job: str) -> LostRun | None:
-        """Delete the row whose run had ended when the scheduler died; returns the run if it failed.
-
-        Joins the caller's transaction.
-        """
-        try:
-            text = read_regular_file(self.mark_file(job)).decode("ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            return None
+    def delete_marked(self, job: str) -> UnrecordedRun | None:
+        """Delete the row whose run had ended when the scheduler died; joins the caller's transaction."""
+        text, reports = read_mark(self.mark_file(job))
         mark = text.removesuffix(FAILED)
         query = "SELECT number, attempts FROM event_runs WHERE job = ? AND attempts > 0"
         for number, attempts in self._store.db.execute(query, (job,)).fetchall():
             if self._mark(number, attempts) == mark:
-                if text != mark:
-                    return self.lose(job, number)
-                self.delete(number)
+                return replace(self._end(job, number, failed=text != mark), reports=reports)
         return None
 
     def has_grown(self) -> bool:
@@ -206,10 +200,15 @@ class EventRuns:
             self.delete(number)
         return cancelled
 
-    def lose(self, job: str, number: int) -> LostRun:
+    def lose(self, job: str, number: int) -> UnrecordedRun:
         """As `fail`, for a run without a result."""
+        return self._end(job, number, failed=True)
+
+    def _end(self, job: str, number: int, *, failed: bool) -> UnrecordedRun:
         (body,) = self._store.db.execute("SELECT body FROM event_runs WHERE number = ?", (number,)).fetchone()
-        return LostRun(str(_fields.decode(body)["type"]), tuple(self.fail(job, number)))
+        cancelled = self.fail(job, number) if failed else []
+        self.delete(number)
+        return UnrecordedRun(str(_fields.decode(body)["type"]), failed, tuple(cancelled))
 
     def _cancel(self, job: str, number: int) -> list[CancelledRun]:
         """Delete the rows of all jobs after this one for the event of row `number`."""

@@ -80,9 +80,9 @@ class WorkerPool:
     def _recover_marked(self, name: str) -> None:
         """Complete the run that ended when the scheduler died."""
         with self._store.transaction():
-            lost = self._runs.delete_marked(name)
-            if lost is not None:
-                self._records.publish_lost(name, "its run failed when the scheduler was killed: see its log", lost)
+            ended = self._runs.delete_marked(name)
+            if ended is not None:
+                self._records.recover(name, ended)
 
     def create_jobs(self) -> None:
         """Create all jobs now, so that their errors are reported at the start."""

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from pyrotorque import humanize
 from pyrotorque.bus import PendingRequest
 from pyrotorque.events import JobFailed, JobFinished, JobRecovered, Live, TorrentMoved, TorrentRemoved, UniqueEvent
 from pyrotorque.housekeeping.last_run import HANDLERS, has_open_problem
 from pyrotorque.jobs.context import job_state_dir
+from pyrotorque.limits import shortened
 from pyrotorque.logs import owner_event
 from pyrotorque.requests import Answer
 from pyrotorque.store import Store
@@ -21,7 +24,7 @@ from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.job_table import JobTable
 from pyrotorque_scheduler.open_problems import OpenProblems
 from pyrotorque_scheduler.state import EndedRun
-from pyrotorque_scheduler.workers.event_runs import CancelledRun, EventRuns, LostRun
+from pyrotorque_scheduler.workers.event_runs import CancelledRun, EventRuns, UnrecordedRun
 from pyrotorque_scheduler.workers.job_worker import JobWorker, RunResult
 
 log = logging.getLogger("pyrotorque_scheduler.jobs")
@@ -78,7 +81,7 @@ class RunRecords:
         if (number := self._runs.exhausted(name)) is not None:
             with self._store.transaction():
                 lost = self._runs.lose(name, number)
-                self.publish_lost(name, "its run for one event was interrupted three times", lost)
+                self._publish_lost(name, "its run for one event was interrupted three times", lost)
 
     def record(self, name: str, job: PooledJob, result: RunResult) -> None:
         run = result.run
@@ -134,7 +137,14 @@ class RunRecords:
         self._job_table.metrics.failures.inc(name)
         self._router.add(event, for_jobs=for_jobs)
 
-    def publish_lost(self, name: str, reason: str, lost: LostRun) -> None:
+    def recover(self, name: str, ended: UnrecordedRun) -> None:
+        """Publish what a run reported that had ended when the scheduler died, and its failure."""
+        for report in ended.reports:
+            self._router.add(shortened(replace(report, job=name)))
+        if ended.failed:
+            self._publish_lost(name, "its run failed when the scheduler was killed: see its log", ended)
+
+    def _publish_lost(self, name: str, reason: str, lost: UnrecordedRun) -> None:
         """Publish the failure of a run that has no result, and of those that are not made because of it."""
         for_jobs = _starts_jobs(lost.event_type)
         self._publish_failure(name, reason, 0.0, for_jobs=for_jobs)

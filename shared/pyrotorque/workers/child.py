@@ -32,6 +32,7 @@ from pyrotorque.room import use_limits_of
 from pyrotorque.text import printable
 from pyrotorque.tolerance import set_default_report
 from pyrotorque.workers.handlers import error_summary, load_handler
+from pyrotorque.workers.mark_files import KeptReports, write_mark
 from pyrotorque.workers.messages import (
     FAILED,
     LINE_MAX,
@@ -52,7 +53,6 @@ from pyrotorque.workers.messages import (
 )
 
 _event = JsonDecoder(Event)
-_MARK_SIZE: Final = 80
 _MISREAD_MAX: Final = 100
 
 
@@ -83,6 +83,7 @@ class Channel:
         # The scheduler may be busy or stopped (SIGSTOP): sending then blocks.
         self._socket.setblocking(True)
         self._lock = threading.Lock()
+        self.reports = KeptReports()
 
     def send(self, message: WorkerMessage) -> None:
         text = encode_message(message)
@@ -141,7 +142,8 @@ def main() -> int:
         if isinstance(message, StartRun):
             finished = run_job(job, message)
             _end_copy(original, finished.error)
-            _write_mark(marks, message.mark + FAILED if message.mark and finished.error else message.mark)
+            reports = channel.reports.take()
+            _write_mark(marks, message, finished, reports if create.keeps_reports else b"")
             channel.send(finished)
         elif isinstance(message, StopWorker):
             _close(job)
@@ -158,6 +160,7 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
         sent = shortened(report)
         if sent is not report:
             logging.getLogger(report.job).warning("shortened a report: it exceeded %d bytes", EVENT_BYTES)
+        channel.reports.add(sent)
         channel.send(ReportPublished(report=sent))
 
     def publish_once(identity: str, event: UniqueEvent) -> None:
@@ -273,10 +276,10 @@ def _end_copy(original: int, error: str = "") -> None:
     os._exit(1 if error else 0)
 
 
-def _write_mark(marks: Descriptor | None, mark: str) -> None:
-    if marks is not None and mark:
+def _write_mark(marks: Descriptor | None, run: StartRun, finished: RunFinished, reports: bytes) -> None:
+    if marks is not None and run.mark:
         marks.check()
-        os.pwrite(marks.number, mark.ljust(_MARK_SIZE)[:_MARK_SIZE].encode("ascii"), 0)
+        write_mark(marks.number, run.mark + FAILED if finished.error else run.mark, reports)
 
 
 def _close(job: Any) -> None:

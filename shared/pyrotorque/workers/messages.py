@@ -44,6 +44,8 @@ class CreateJob(WorkerMessage, frozen=True, kw_only=True, tag="Prepare"):
     takes_events: bool = False
     reviewed_config_py: str = ""
     """The copy of config.py that was checked; empty in a check, which reads the file."""
+    keeps_reports: bool = False
+    """Whether the scheduler reads the reports of a run from the mark file; that of 1.0.0 does not."""
     accepts_unique_events: bool = False
     """Whether the scheduler accepts UniqueEventPublished; that of 1.0.0 does not."""
 

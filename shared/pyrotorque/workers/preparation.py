@@ -32,6 +32,7 @@ def create_message(job: CustomSettings, settings: Settings, layout: Layout, *, i
         log_level=job.log_level or settings.log_level,
         memory_max=job.memory_max,
         takes_events=bool(job.on),
+        keeps_reports=True,
         accepts_unique_events=True,
     )
 
