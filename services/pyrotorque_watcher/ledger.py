@@ -240,6 +240,10 @@ class Ledger(FileLedger):
         """Another rTorrent process shows its item."""
         self._update(row, "incarnation = ?, next_try = ?", (incarnation, next_check), now)
 
+    def seen_after_restart(self, row: Row, incarnation: str) -> None:
+        """Another rTorrent process has the item of this duplicate."""
+        self._update(row, "incarnation = ?", (incarnation,), row.progress.changed)
+
     def todo(self, limit: int) -> list[tuple[Todo, Row]]:
         """What is still to be done about files, oldest first."""
         query = (

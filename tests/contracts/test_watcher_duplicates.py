@@ -3,9 +3,11 @@
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from demo.metafiles import NOWHERE, info_hash, make_metafile
@@ -133,6 +135,39 @@ def test_a_duplicate_whose_unsaved_item_is_erased_stays(
             watching.until(lambda: watching.state(root / "a.torrent") == "duplicate")
             look_again(watching)
             RTorrent(rtorrent.url).call("d.erase", info)
+        look_again(watching)
+        look_again(watching)
+        assert (root / "a.torrent").exists()
+        assert (info in items(rtorrent), watching.state(root / "a.torrent")) == (False, "duplicate")
+
+
+def restart(watching: Watching, rtorrent: PrivateRTorrent, info: str) -> None:
+    """Restart rTorrent, and let the watcher see that it still has the item."""
+    rtorrent.restart()
+    eventually(lambda: info in items(rtorrent))
+    look_again(watching)
+
+
+@pytest.mark.parametrize("waits_for", ["metadata", "dry_run"])
+def test_a_duplicate_whose_item_is_erased_after_a_restart_stays(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, waits_for: str
+) -> None:
+    content = make_metafile("a")
+    info = add_magnet(rtorrent, content) if waits_for == "metadata" else add_by_hand(rtorrent, content)
+    with watching_as("delete", short_folder, root, rtorrent) as watching:
+        watching.settle()
+        stages = watching.watcher.stages
+        assert stages is not None
+        if waits_for == "dry_run":
+            stages.disposer.jobs = {
+                name: replace(each, settings=msgspec.structs.replace(each.settings, dry_run=True))
+                for name, each in stages.disposer.jobs.items()
+            }
+        drop(root / "a.torrent", "a")
+        watching.until(lambda: watching.state(root / "a.torrent") == "duplicate")
+        restart(watching, rtorrent, info)
+        restart(watching, rtorrent, info)
+        RTorrent(rtorrent.url).call("d.erase", info)
         look_again(watching)
         look_again(watching)
         assert (root / "a.torrent").exists()

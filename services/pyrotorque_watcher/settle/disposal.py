@@ -155,9 +155,12 @@ class Disposer:
         if not rows:
             return list(todo)
         left: set[int] = set()
-        facts = item_facts(self.ties, rows)
+        facts, incarnation = item_facts(self.ties, rows)
         with self.ledger.transaction():
             for row, fact in zip(rows, facts, strict=True):
+                if fact in (ItemFact.SAVED, ItemFact.WAITS) and row.progress.incarnation != incarnation:
+                    # What is missing later was not lost in the restart before: its owner erased it.
+                    self.ledger.seen_after_restart(row, incarnation)
                 if fact is ItemFact.SAVED:
                     continue
                 left.add(row.turn)

@@ -22,11 +22,14 @@ class ItemFact(Enum):
     SAVED = "all of its items, with their metadata, in its session"
     WAITS = "an item that is not saved, or has no metadata yet"
     GONE = "not all of its items"
-    LOST = "not all of its items, and it was restarted since it had them"
+    LOST = "not all of its items, and it was restarted since it was seen to have them"
 
 
-def item_facts(ties: Ties, rows: Sequence[Row]) -> list[ItemFact]:
-    """One for each row; requests to save what is not saved. Raises RTorrentError and SessionNotKnown."""
+def item_facts(ties: Ties, rows: Sequence[Row]) -> tuple[list[ItemFact], str]:
+    """One for each row, and the incarnation of the rTorrent that answered; requests to save what is not saved.
+
+    Raises RTorrentError and SessionNotKnown.
+    """
     before = ties.rtorrent.identity()
     ties.recognize(before)
     ties.session.locate(ties.rtorrent, before)
@@ -53,4 +56,4 @@ def item_facts(ties: Ties, rows: Sequence[Row]) -> list[ItemFact]:
             found.append(ItemFact.WAITS)
         else:
             found.append(ItemFact.SAVED)
-    return found
+    return found, before.incarnation
