@@ -100,6 +100,24 @@ def test_a_metafile_beside_data_is_disposed_of(
         assert caplog.text.count("it is data of the item Pack") == 1
 
 
+def test_an_item_whose_path_is_printed_altered_has_only_what_may_be_its_data(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    """Their names begin with what rTorrent puts in the place of other characters."""
+    with Watching(short_folder, job(root, on_loaded="delete"), url=rtorrent.url) as watching:
+        watching.settle()
+        for place in ("?film.mkv", "?Pack/?file"):
+            downloaded(client, root, place, os.urandom(30_000))
+        inner = make_metafile("inner", announce=SILENT)
+        item = downloaded(client, root, "?Inner/inner.torrent", inner)
+        drop(root / "a.torrent")
+        watching.until(lambda: not (root / "a.torrent").exists())
+        watching.until(lambda: watching.state(root / "?Inner/inner.torrent") == "loaded")
+        drop(root / "later.torrent")
+        watching.until(lambda: not (root / "later.torrent").exists())
+        assert is_intact(client, item)
+
+
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """One entry for each time that all items are read."""
@@ -160,3 +178,29 @@ def test_what_is_near_data(path: str, is_near: bool) -> None:
     data = item_data.ItemData(cast("RTorrent", Items()))
     data._read()  # pyright: ignore[reportPrivateUsage]
     assert data._is_near_data(path.encode()) is is_near  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize(
+    ("printed", "path", "may_be"),
+    [
+        ("/data/?film.mkv", "/data/\udcfcfilm.mkv", True),
+        ("/data/??film.mkv", "/data/üfilm.mkv", True),
+        ("/data/%C3%BCfilm.mkv", "/data/üfilm.mkv", True),
+        ("/data/100%", "/data/100%", True),
+        ("/data/a??b??c", "/data/aübüc", True),
+        ("/data/??/x.torrent", "/data/ü/x.torrent", True),
+        ("/data/?film.mkv", "/data/a.torrent", False),
+        ("/data/?film.mkv", "/data/watch/film.mkv", False),
+        ("/data/a??b??c", "/data/aüc", False),
+        ("/data/ab??bc", "/data/abc", False),
+        ("/data/??/film.mkv", "/data/watch/x.torrent", False),
+    ],
+)
+def test_which_paths_a_printed_one_may_be(printed: str, path: str, may_be: bool) -> None:
+    class Items:
+        def rows(self, *_: object) -> list[list[str]]:
+            folder, name = os.path.split(printed)
+            return [["A" * 40, printed, folder, name, "0"]]
+
+    data = item_data.ItemData(cast("RTorrent", Items()))
+    assert bool(data.holder(os.fsencode(path))) is may_be

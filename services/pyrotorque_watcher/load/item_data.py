@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, NamedTuple
 
 from pyrotorque.errors import RTorrentFault
@@ -20,8 +21,8 @@ _COLUMNS: Final = ("d.hash=", "d.base_path=", "d.directory=", "d.name=", "d.is_m
 _FRESH: Final = 10.0  # seconds: data comes some time after its item
 # Seconds for files that are near no data. Reading all items takes about 0.1 s of 10,000, loading a metafile some ms.
 _FRESH_ELSEWHERE: Final = 120.0
-# What rTorrent may have put in the place of other characters.
-_ALTERED: Final = re.compile("[%?\ufffd\ud800-\udfff]")
+# What rTorrent may have put in the place of other characters, which are never `/`: one is `%XX`, or several `?`.
+_ALTERED: Final = re.compile("(?:%[0-9A-Fa-f]{2}|[%?\ufffd\ud800-\udfff])+")
 
 
 class _Item(NamedTuple):
@@ -41,7 +42,9 @@ class ItemData:
     _by_name: dict[bytes, list[_Item]] = field(default_factory=dict[bytes, list[_Item]])
     """By the base name of their data."""
     _altered: list[_Item] = field(default_factory=list[_Item])
-    """Those whose path rTorrent prints altered."""
+    """Those whose base name rTorrent prints altered."""
+    _is_any_altered: bool = False
+    """Whether rTorrent prints the path of one altered, so that its folder is not known."""
     _folders: set[bytes] = field(default_factory=set[bytes])
     """Those in which the data is."""
     _read_at: float = float("-inf")
@@ -55,43 +58,37 @@ class ItemData:
         if time.monotonic() - self._read_at > fresh:
             self._read()
         for around in _around(path):
-            for item in self._by_name.get(os.path.basename(around), ()):
-                if _is_at(os.fsencode(item.base), around) and self._has(item, path[len(around) :].strip(b"/")):
+            for item in chain(self._by_name.get(os.path.basename(around), ()), self._altered):
+                if _may_be_at(item.base, around) and self._has(item, path[len(around) :].strip(b"/")):
                     return printable(item.name)
-        text = os.fsdecode(path)
-        for item in self._altered:
-            if text.startswith(_known(item.base)) and (not item.multi_file or self._has_below(item, text)):
-                return printable(item.name)
         return ""
 
     def _is_near_data(self, path: bytes) -> bool:
         around = [*_around(path), b"/"]
-        return bool(self._altered) or any(
+        return self._is_any_altered or any(
             each in self._folders or os.path.basename(each) in self._by_name for each in around
         )
 
     def _read(self) -> None:
         by_name, altered = defaultdict[bytes, list[_Item]](list), list[_Item]()
+        self._is_any_altered, self._folders = False, set()
         for info_hash, base, directory, name, multi in self.rtorrent.rows("main", _COLUMNS):
             item = _Item(info_hash, name, os.path.expanduser(path_of(base, directory, name, multi)), multi == "1")
-            if _ALTERED.search(item.base):
+            folder, own_name = os.path.split(item.base)
+            if _ALTERED.search(own_name):
                 altered.append(item)
             elif item.base:
-                by_name[os.path.basename(os.fsencode(item.base))].append(item)
+                by_name[os.fsencode(own_name)].append(item)
+            if _ALTERED.search(item.base):
+                self._is_any_altered = True
+            elif item.base:
+                self._folders.add(os.fsencode(folder))
         self._by_name, self._altered, self._read_at = dict(by_name), altered, time.monotonic()
-        self._folders = {os.path.dirname(os.fsencode(each.base)) for held in by_name.values() for each in held}
 
     def _has(self, item: _Item, inside: bytes) -> bool:
         if not item.multi_file:
             return not inside
-        text = os.fsdecode(inside)
-        return any(
-            text == file or (_ALTERED.search(file) is not None and text.startswith(_known(file)))
-            for file in self._files(item)
-        )
-
-    def _has_below(self, item: _Item, text: str) -> bool:
-        return any(text.endswith(f"/{file}") or _ALTERED.search(file) is not None for file in self._files(item))
+        return any(_may_be(file, os.fsdecode(inside)) for file in self._files(item))
 
     def _files(self, item: _Item) -> Iterator[str]:
         try:
@@ -110,17 +107,36 @@ def _around(path: bytes) -> Iterator[bytes]:
         path = os.path.dirname(path)
 
 
-def _is_at(base: bytes, place: bytes) -> bool:
-    """Whether both are one path, perhaps through links; their base names are the same."""
-    if base == place:
+def _may_be_at(base: str, place: bytes) -> bool:
+    """Whether both are one path, perhaps through links, as far as the text `base` is known."""
+    (folder, name), (own_folder, own_name) = os.path.split(base), os.path.split(os.fsdecode(place))
+    if not _may_be(name, own_name):
+        return False
+    if _may_be(folder, own_folder):
         return True
     try:
-        return os.path.samefile(os.path.dirname(base), os.path.dirname(place))
-    except OSError:
+        return os.path.samefile(folder, own_folder)
+    except (OSError, ValueError):
         return False
 
 
-def _known(text: str) -> str:
-    """The part of an altered text that is as it was."""
-    found = _ALTERED.search(text)
-    return text[: found.start()] if found else text
+def _may_be(printed: str, path: str) -> bool:
+    """Whether `printed` is `path`, or what rTorrent may print for it."""
+    if printed == path:
+        return True
+    return printed.count("/") == path.count("/") and all(map(_is_alike, printed.split("/"), path.split("/")))
+
+
+def _is_alike(printed: str, name: str) -> bool:
+    first, *others = _ALTERED.split(printed)
+    if not others:
+        return printed == name
+    *inner, last = others
+    if not name.startswith(first) or not name.endswith(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for part in inner:
+        at = name.find(part, at, end) + len(part)
+        if at < len(part):
+            return False
+    return at <= end
