@@ -1,5 +1,6 @@
 """The mount point of a disk that is not mounted is no target; what was never a mount point is one."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ class Machine:
     def __init__(self, fstab: Path) -> None:
         self.mounts, self.fstab = [ROOT], fstab
 
-    def mount(self, point: Path) -> None:
-        self.mounts.append(Mount(len(self.mounts) + 1, 1, bytes(point), "ext4"))
+    def mount(self, point: Path, parent: int = 1, kind: str = "ext4", device: bytes = b"", root: bytes = b"/") -> int:
+        """The number of the mount."""
+        self.mounts.append(Mount(len(self.mounts) + 1, parent, bytes(point), kind, device, root))
+        return len(self.mounts)
 
     def unmount(self) -> None:
         self.mounts[:] = [ROOT]
@@ -91,3 +94,51 @@ def test_a_disk_of_fstab_must_be_mounted(
     assert ("/etc/fstab has one" in disks.refusal(folder)) is is_refused
     machine.mount(point)
     assert disks.refusal(folder) == ""
+
+
+def test_a_mount_of_the_same_folder_is_no_disk(machine: Machine, disks: TargetDisks, tmp_path: Path) -> None:
+    """As systemd mounts each folder of ReadWritePaths; the group may be started without it later."""
+    films = tmp_path / "films"
+    films.mkdir()
+    machine.mount(films, root=bytes(films))
+    disks.remember(films)
+    machine.unmount()
+    assert disks.refusal(bytes(films)) == ""
+
+
+def test_the_disk_below_a_mount_of_one_of_its_folders_is_known(
+    machine: Machine, disks: TargetDisks, tmp_path: Path
+) -> None:
+    disk, films = tmp_path / "disk", tmp_path / "disk/films"
+    films.mkdir(parents=True)
+    number = machine.mount(disk, device=b"8:1")
+    machine.mount(films, machine.mount(films, number, device=b"8:1", root=b"/films"), device=b"8:1", root=b"/films")
+    disks.remember(films)
+    machine.unmount()
+    assert f"there was one at {disk} when" in disks.refusal(bytes(films))
+
+
+@pytest.mark.parametrize(("device", "root"), [(b"8:1", b"/films"), (b"", b"/other"), (b"", b"/")])
+def test_a_mount_of_another_folder_is_a_disk(
+    machine: Machine, disks: TargetDisks, tmp_path: Path, device: bytes, root: bytes
+) -> None:
+    """A subvolume or a volume of a container shows another folder, also of the same filesystem."""
+    machine.mount(tmp_path, device=device, root=root)
+    disks.remember(tmp_path)
+    machine.unmount()
+    assert "is not mounted" in disks.refusal(bytes(tmp_path))
+
+
+@pytest.mark.parametrize("line", ["x {hanging} nfs", "x {hanging}/inner ext4", "x {disk} ext4"])
+def test_a_filesystem_that_has_nothing_to_do_with_the_target_is_not_looked_at(
+    machine: Machine, disks: TargetDisks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """Its server may never answer: no data would be moved anywhere."""
+    hanging, disk = tmp_path / "hanging", tmp_path / "disk"
+    machine.mount(hanging, kind="nfs4")
+    machine.mount(disk)
+    machine.fstab.write_text(line.format(hanging=hanging, disk=disk) + "\n")
+    looked: list[object] = []
+    monkeypatch.setattr(os.path, "realpath", looked.append)
+    assert disks.refusal(bytes(tmp_path / "films")) == ""
+    assert looked == []

@@ -4,7 +4,7 @@ It would fill the disk below, and be hidden as soon as the right one is mounted 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Final
 
 from pyrotorque.errors import StateError
 from pyrotorque.json_input import decode_json
-from pyrotorque.linux.filesystems import is_within, mount_of, read_mounts
+from pyrotorque.linux.filesystems import Mount, is_watchable, is_within, mount_of, read_mounts
 from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json, printable
@@ -33,16 +33,19 @@ class TargetDisks:
     def refusal(self, folder: bytes) -> str:
         """Why nothing may be written to `folder` (a real path): its disk is not mounted; empty if it is."""
         mounts = read_mounts()
+        if not mounts:
+            return ""
         there = {mount.point for mount in mounts}
         for point in self._used():
-            if mounts and is_within(folder, point) and point not in there:
+            if is_within(folder, point) and point not in there:
                 return (
                     f"the disk of {printable(folder)} is not mounted: there was one at {printable(point)} when data "
                     "was moved there before: mount it; if there is none any more, remove "
                     f"{printable(str(self._file))}"
                 )
-        for point in _in_fstab():
-            if mounts and is_within(folder, point) and point not in there:
+        for written in _in_fstab():
+            point = written if written in there else _real(written, folder, mounts)
+            if is_within(folder, point) and point not in there:
                 return (
                     f"the disk of {printable(folder)} is not mounted: /etc/fstab has one for {printable(point)}: mount "
                     "it, or remove that line"
@@ -51,7 +54,8 @@ class TargetDisks:
 
     def remember(self, folder: Path) -> None:
         """Data was moved to `folder`: its disk must be mounted there from now on. On a full disk, nothing is kept."""
-        mount = mount_of(os.fsencode(os.path.realpath(folder)), read_mounts())
+        mounts = read_mounts()
+        mount = _disk(mount_of(os.fsencode(os.path.realpath(folder)), mounts), mounts)
         used = self._used()
         if mount is None or mount.point == b"/" or mount.point in used:
             return
@@ -84,4 +88,23 @@ def _in_fstab() -> Iterator[bytes]:
         options = fields[3].split(b",") if len(fields) > 3 else []
         point = fields[1].rstrip(b"/").replace(b"\\040", b" ").replace(b"\\011", b"\t")
         if point and b"noauto" not in options:
-            yield os.path.realpath(point)
+            yield point
+
+
+def _real(point: bytes, folder: bytes, mounts: Sequence[Mount]) -> bytes:
+    """`point` without links. A filesystem that has nothing to do with `folder` is left alone: it may never answer."""
+    mount = mount_of(point, mounts)
+    is_foreign = mount is not None and not is_watchable(mount.kind) and not is_within(folder, mount.point)
+    return point if is_foreign else os.path.realpath(point)
+
+
+def _disk(mount: Mount | None, mounts: Sequence[Mount]) -> Mount | None:
+    """The mount without which other files would be there: not one that shows what is below it, as systemd makes for
+    each folder of ReadWritePaths."""
+    by_number = {each.number: each for each in mounts}
+    while mount is not None and (below := by_number.get(mount.parent)) is not None and below is not mount:
+        inside = mount.point[len(below.point.rstrip(b"/")) :]
+        if mount.device != below.device or mount.root != ((below.root.rstrip(b"/") + inside) or b"/"):
+            break
+        mount = below
+    return mount
