@@ -17,6 +17,7 @@ from pyrotorque.errors import StateError
 from pyrotorque.fleet_inbox import FOLDER
 from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque.store import read_rows_of_other, rows_of_other
+from pyrotorque.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,12 @@ class OpenLoads:
                 self._reported_at = time.monotonic()
                 log.warning("no item is started or changed, because each may wait for the fleet: %s", error)
             return None
+
+    def require_known(self, info_hash: str) -> None:
+        """Raise StateError while it is unknown whether the item waits for the fleet: nothing repeats a run for its
+        event, which must not count as one that had nothing to do."""
+        if self._held(_ONE_HELD, info_hash) is None:
+            raise StateError(f"the item may wait for the fleet, because {printable(str(self.ledger))} cannot be read")
 
     def incomplete(self, hashes: Iterable[str], rtorrent: RTorrent) -> set[str]:
         """Those of these items whose load is open and that are without a mark now, or that wait for the permission of

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.events import TorrentLoaded, TorrentStarted
+from pyrotorque.errors import StateError
+from pyrotorque.events import TorrentCompleted, TorrentLoaded, TorrentStarted
 from pyrotorque.fleet_inbox import FOLDER
 from pyrotorque.jobs.action import Action
 from pyrotorque.jobs.context import JobContext, current_context, set_context
@@ -225,3 +226,27 @@ def test_in_a_fleet_each_item_may_be_held_while_the_ledger_cannot_be_read(
     assert reader.is_held("B" * 40)
     assert reader.incomplete(["A" * 40, "B" * 40], client) == {"A" * 40, "B" * 40}
     assert caplog.text.count("watcher.sqlite3") == 1
+
+
+def test_an_event_is_not_lost_while_it_is_unknown_what_waits_for_the_fleet(
+    scene: QueueScene, tmp_path: Path, rtorrent: PrivateRTorrent
+) -> None:
+    """Its run fails, and is seen; one that does nothing would count as done. A scheduled run comes again."""
+    info = scene.load("completed")
+    event = TorrentCompleted(at=0.0, info_hash=info, name="completed")
+    (tmp_path / FOLDER).mkdir()
+    before = current_context()
+    set_context(JobContext(state_dir=tmp_path, url=rtorrent.url))
+    try:
+        action = Action({"job_name": "tagger", "on": "TorrentCompleted", "action": "tag", "value": "seen"})
+        scheduled = Action({"job_name": "other", "condition": "is_complete=no", "action": "tag", "value": "other"})
+        (tmp_path / "watcher.sqlite3").write_bytes(b"")
+        with pytest.raises(StateError, match="may wait for the fleet"):
+            action.run(event)
+        scheduled.run()
+        assert RTorrent(rtorrent.url).call("d.custom", info, "tags") == ""
+        (tmp_path / "watcher.sqlite3").unlink()
+        action.run(event)
+        assert RTorrent(rtorrent.url).call("d.custom", info, "tags") == "seen"
+    finally:
+        set_context(before)

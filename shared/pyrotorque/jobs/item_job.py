@@ -90,7 +90,7 @@ class ItemJob(Job):
         self._wanted, self._known_at = wanted, time.monotonic()
         fields = {"name", *self.needed, *(self._order.fields if self._order else ())}
         items = self.items(wanted or "", fields, view=self.view)
-        incomplete = self._incomplete(items)
+        incomplete = self._incomplete(items, is_event=event is not None)
         ordered = self._order.sorted(items) if self._order else items
         return [item for item in ordered if item["hash"] not in incomplete][: self._limit or None]
 
@@ -124,13 +124,16 @@ class ItemJob(Job):
         # Some are gone, or only a view or their files show whether they match.
         return self.items(self.condition(f"hash={','.join(hashes)}").also(self._wanted), fields, view=self.view)
 
-    def _incomplete(self, items: Sequence[Item]) -> set[str]:
+    def _incomplete(self, items: Sequence[Item], *, is_event: bool) -> set[str]:
         state_dir = self._context.state_dir
         if not items or state_dir is None:
             return set()
         from pyrotorque.open_loads import OpenLoads  # SQLite takes memory, which idle workers do not need
 
-        return OpenLoads.below(state_dir).incomplete([str(item["hash"]) for item in items], self.rtorrent)
+        open_loads, hashes = OpenLoads.below(state_dir), [str(item["hash"]) for item in items]
+        if is_event:
+            open_loads.require_known(hashes[0])
+        return open_loads.incomplete(hashes, self.rtorrent)
 
     def check_fields(self, names: Iterable[str]) -> frozenset[str]:
         """`names`, if all of them are fields of an item; raises ConditionError for the first that is not."""
