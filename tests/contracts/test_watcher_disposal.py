@@ -15,6 +15,7 @@ import pytest
 from demo.metafiles import info_hash
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque import logs
+from pyrotorque.linux import fstab
 from pyrotorque.linux.filesystems import filesystem_type, read_mounts
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_watcher.settle.metafile_names import MetafileNames
@@ -337,3 +338,36 @@ def test_a_dry_run_leaves_what_was_loaded_before_it(
         assert (root / "a.torrent").exists()
         watching.again(job(root, on_loaded="delete"))
         watching.until(lambda: not (root / "a.torrent").exists())
+
+
+@pytest.mark.parametrize("outcome", ["loaded", "failed"])
+def test_no_metafile_is_moved_to_a_disk_that_is_not_mounted(
+    short_folder: Path,
+    root: Path,
+    rtorrent: PrivateRTorrent,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    outcome: str,
+) -> None:
+    """It would be hidden when the disk is back, and `remove_untied` would erase the item that is tied to it."""
+    disk, table = short_folder / "disk", short_folder / "fstab"
+    table.write_text(f"UUID=1 {disk} ext4 defaults,nofail 0 2\n")
+    monkeypatch.setattr(fstab, "FSTAB", table)
+    settings = job(root, on_loaded="move", loaded_path=disk / "done", on_failed="move", failed_path=disk / "done")
+    with Watching(short_folder, settings, url=rtorrent.url) as watching:
+        watching.settle()
+        path = root / "a.torrent"
+        if outcome == "loaded":
+            drop(path)
+        else:
+            path.write_bytes(b"<html>no metafile</html>")
+        watching.until(lambda: f"/etc/fstab has a disk for {disk}, which is not mounted" in caplog.text)
+        assert (path.exists(), disk.exists()) == (True, False)
+        if outcome == "loaded":
+            (info,) = items(rtorrent)
+            assert tie_of(rtorrent, info) == str(path)
+        table.write_text("")  # as after it was mounted
+        stages = watching.watcher.stages
+        assert stages is not None
+        stages.disposer.retry_now()
+        watching.until(lambda: (disk / "done/a.torrent").exists() and not path.exists())

@@ -8,6 +8,7 @@ import pytest
 from pyrotorque.jobs import target_disks
 from pyrotorque.jobs.move_journal import MoveJournal
 from pyrotorque.jobs.target_disks import FILE, TargetDisks
+from pyrotorque.linux import fstab
 from pyrotorque.linux.filesystems import Mount
 
 ROOT = Mount(1, 0, b"/", "ext4")
@@ -16,8 +17,8 @@ ROOT = Mount(1, 0, b"/", "ext4")
 class Machine:
     """Its mounts and its /etc/fstab, which a test changes."""
 
-    def __init__(self, fstab: Path) -> None:
-        self.mounts, self.fstab = [ROOT], fstab
+    def __init__(self, fstab_file: Path) -> None:
+        self.mounts, self.fstab = [ROOT], fstab_file
 
     def mount(self, point: Path, parent: int = 1, kind: str = "ext4", device: bytes = b"", root: bytes = b"/") -> int:
         """The number of the mount."""
@@ -32,7 +33,7 @@ class Machine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     found = Machine(tmp_path / "fstab")
     monkeypatch.setattr(target_disks, "read_mounts", lambda: found.mounts)
-    monkeypatch.setattr(target_disks, "_FSTAB", found.fstab)
+    monkeypatch.setattr(fstab, "FSTAB", found.fstab)
     return found
 
 
@@ -129,16 +130,46 @@ def test_a_mount_of_another_folder_is_a_disk(
     assert "is not mounted" in disks.refusal(bytes(tmp_path))
 
 
-@pytest.mark.parametrize("line", ["x {hanging} nfs", "x {hanging}/inner ext4", "x {disk} ext4"])
+@pytest.mark.parametrize("place", ["hanging", "hanging/inner", "disk", "link", "links/hanging"])
 def test_a_filesystem_that_has_nothing_to_do_with_the_target_is_not_looked_at(
-    machine: Machine, disks: TargetDisks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+    machine: Machine, disks: TargetDisks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     """Its server may never answer: no data would be moved anywhere."""
     hanging, disk = tmp_path / "hanging", tmp_path / "disk"
+    for mounted in (hanging, disk):
+        mounted.mkdir()
+    (tmp_path / "link").symlink_to(hanging)
+    (tmp_path / "links").symlink_to(tmp_path)
     machine.mount(hanging, kind="nfs4")
     machine.mount(disk)
-    machine.fstab.write_text(line.format(hanging=hanging, disk=disk) + "\n")
-    looked: list[object] = []
-    monkeypatch.setattr(os.path, "realpath", looked.append)
-    assert disks.refusal(bytes(tmp_path / "films")) == ""
-    assert looked == []
+    machine.fstab.write_text(f"x {tmp_path / place} ext4\n")
+    lstat, readlink = os.lstat, os.readlink
+
+    def look(path: bytes) -> os.stat_result:
+        assert not os.path.basename(path).startswith((b"hanging", b"disk", b"inner"))
+        return lstat(path)
+
+    def look_at_link(path: bytes) -> bytes:
+        assert not os.path.basename(path).startswith((b"hanging", b"disk", b"inner"))
+        return readlink(path)
+
+    monkeypatch.setattr(os, "lstat", look)
+    monkeypatch.setattr(os, "readlink", look_at_link)
+    refusal = disks.refusal(bytes(tmp_path / "films"))
+    monkeypatch.undo()
+    assert refusal == ""
+
+
+@pytest.mark.parametrize("place", ["link", "links/disk", "other"])
+def test_a_mount_point_may_be_written_with_links(
+    machine: Machine, disks: TargetDisks, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    (tmp_path / "other").symlink_to("links/./link")
+    (tmp_path / "links").symlink_to(tmp_path)
+    machine.fstab.write_text(f"x {tmp_path / place} ext4\n")
+    films = bytes(tmp_path / "disk/films")
+    assert f"/etc/fstab has one for {tmp_path / 'disk'}" in disks.refusal(films)
+    machine.mount(tmp_path / "disk")
+    assert disks.refusal(films) == ""

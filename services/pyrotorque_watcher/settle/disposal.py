@@ -309,7 +309,7 @@ class Disposer:
             return
         text = f"{row.job}: {what} {printable(row.path)}: {error.strerror}; trying again"
         log.warning("%s", text)
-        if error.errno == errno.ENAMETOOLONG:
+        if error.errno in (errno.ENAMETOOLONG, errno.ENODEV):
             logs.owner_event("metafile kept", text, subject=row.job)
 
     def _wait_for_session(self, row: Row, now: float) -> None:

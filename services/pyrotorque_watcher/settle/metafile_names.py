@@ -22,8 +22,10 @@ from pyrotorque.linux.files import (
     put_back,
     remove_exactly,
 )
-from pyrotorque.linux.filesystems import is_within
+from pyrotorque.linux.filesystems import is_within, read_mounts
+from pyrotorque.linux.fstab import unmounted_point
 from pyrotorque.metafile import MAX_SIZE
+from pyrotorque.text import printable
 from pyrotorque_watcher.rows import Row
 from pyrotorque_watcher.scan.content import torrents_of
 from pyrotorque_watcher.scan.files import int64
@@ -58,8 +60,12 @@ class MetafileNames:
     def link_to(self, base: bytes, below: bytes, name: bytes) -> bytes:
         """Give it a second name in the folder `below` of `base`, with a number if that is taken; the path.
 
-        Links of other users count in `base` only. An earlier link, or a complete copy, is used again.
+        Links of other users count in `base` only. An earlier link, or a complete copy, is used again. Raises OSError,
+        also where the disk of another folder is not mounted: the file would be hidden when it is, and `remove_untied`
+        would erase its item.
         """
+        if base != os.path.dirname(self.path):
+            _require_disk(base)
         os.makedirs(base, exist_ok=True)
         with open_folder(os.path.dirname(self.path)) as here, open_folder(base, below) as there:
             at, aside = FileName(here, os.path.basename(self.path)), FileName(here, self.temporary)
@@ -98,6 +104,11 @@ def second_name(row: Row, suffix: bytes, folder: bytes | None) -> tuple[bytes, b
         return None
     below = os.path.relpath(own, row.root)
     return folder, b"" if below == b"." else below, name
+
+
+def _require_disk(folder: bytes) -> None:
+    if point := unmounted_point(os.path.realpath(folder), read_mounts()):
+        raise OSError(errno.ENODEV, f"/etc/fstab has a disk for {printable(point)}, which is not mounted")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ It would fill the disk below, and be hidden as soon as the right one is mounted 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,14 @@ from typing import Final
 
 from pyrotorque.errors import StateError
 from pyrotorque.json_input import decode_json
-from pyrotorque.linux.filesystems import Mount, is_watchable, is_within, mount_of, read_mounts
+from pyrotorque.linux.filesystems import Mount, is_within, mount_of, read_mounts
+from pyrotorque.linux.fstab import unmounted_point
 from pyrotorque.linux.regular_files import read_regular_file
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json, printable
 
 FILE: Final = "target-disks"
 """In the job's private folder: where disks were mounted to which data was moved. Only journals are called `*.json`."""
-_FSTAB: Final = Path("/etc/fstab")
 _KEPT: Final = 64
 _LENGTH_MAX: Final = 1 << 20
 
@@ -43,13 +43,11 @@ class TargetDisks:
                     "was moved there before: mount it; if there is none any more, remove "
                     f"{printable(str(self._file))}"
                 )
-        for written in _in_fstab():
-            point = written if written in there else _real(written, folder, mounts)
-            if is_within(folder, point) and point not in there:
-                return (
-                    f"the disk of {printable(folder)} is not mounted: /etc/fstab has one for {printable(point)}: mount "
-                    "it, or remove that line"
-                )
+        if point := unmounted_point(folder, mounts):
+            return (
+                f"the disk of {printable(folder)} is not mounted: /etc/fstab has one for {printable(point)}: mount it, "
+                "or remove that line"
+            )
         return ""
 
     def remember(self, folder: Path) -> None:
@@ -73,29 +71,6 @@ class TargetDisks:
             return [bytes.fromhex(point) for point in stored]
         except (OSError, ValueError):
             return []
-
-
-def _in_fstab() -> Iterator[bytes]:
-    """The mount points that are mounted at each boot (fstab(5))."""
-    try:
-        lines = _FSTAB.read_bytes().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        fields = line.split()
-        if len(fields) < 3 or fields[0].startswith(b"#") or not fields[1].startswith(b"/"):
-            continue
-        options = fields[3].split(b",") if len(fields) > 3 else []
-        point = fields[1].rstrip(b"/").replace(b"\\040", b" ").replace(b"\\011", b"\t")
-        if point and b"noauto" not in options:
-            yield point
-
-
-def _real(point: bytes, folder: bytes, mounts: Sequence[Mount]) -> bytes:
-    """`point` without links. A filesystem that has nothing to do with `folder` is left alone: it may never answer."""
-    mount = mount_of(point, mounts)
-    is_foreign = mount is not None and not is_watchable(mount.kind) and not is_within(folder, mount.point)
-    return point if is_foreign else os.path.realpath(point)
 
 
 def _disk(mount: Mount | None, mounts: Sequence[Mount]) -> Mount | None:
