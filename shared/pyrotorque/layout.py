@@ -136,6 +136,9 @@ class Layout:
 
     def obstructed(self) -> Iterator[str]:
         """A sentence for each folder or file of the group whose name something of another kind has."""
+        for folder in (self.run_dir, self.state_dir):
+            if reason := _leads_nowhere(folder):
+                yield f"{folder} is missing: {reason}"
         for folder in (self.run_dir, self.state_dir, self.log_dir):
             if folder.exists() and not folder.is_dir():
                 yield f"{folder} is a file where the group needs a folder: rename or remove it"
@@ -163,7 +166,19 @@ def _make_private(folder: Path) -> None:
         if stat.S_IMODE(found.st_mode) & 0o077:
             folder.chmod(0o700)
     except OSError as error:
-        raise LayoutError(f"cannot create the private folder {printable(str(folder))}: {_reason(error)}") from error
+        reason = printable(_leads_nowhere(folder)) or _reason(error)
+        raise LayoutError(f"cannot create the private folder {printable(str(folder))}: {reason}") from error
+
+
+def _leads_nowhere(folder: Path) -> str:
+    """Why a folder cannot be created where it, or one that it is in, is a link to nothing; empty if none is."""
+    from pyrotorque.linux.dangling_links import missing_target
+
+    for link in (folder, *folder.parents):
+        if target := missing_target(link):
+            where = os.path.join(link.parent, target)
+            return f"{link} is a link to {where}, which does not exist: mount its disk, or create it"
+    return ""
 
 
 def _reason(error: OSError) -> str | None:

@@ -69,7 +69,8 @@ def test_no_command_waits_for_a_pipe_at_the_place_of_a_file(
 
 def test_folders_and_missing_ones_obstruct_nothing(short_folder: Path) -> None:
     (short_folder / "log").mkdir()
-    (short_folder / "run").symlink_to(short_folder / "nowhere")
+    (short_folder / "log").rmdir()
+    (short_folder / "log").symlink_to(short_folder / "nowhere")  # which a start creates
     assert not list(Layout.below(short_folder).obstructed())
 
 
@@ -78,3 +79,22 @@ def test_check_warns_of_the_file(short_folder: Path, capsys: pytest.CaptureFixtu
     (short_folder / "log").touch()
     run(["--config-dir", str(short_folder), "check"])
     assert f"{short_folder}/log is a file where the group needs a folder" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("name", ["state", "run", "moved/state"])
+def test_a_start_and_check_name_a_link_to_nothing(
+    short_folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """As while a disk is not mounted: to remove the link would begin another state folder."""
+    setting = f"{name.split('/')[-1]}_dir"
+    (short_folder / "torque.ini").write_text(
+        f"[TORQUE]\nscgi_url = scgi://127.0.0.1:1\n{setting} = {short_folder / name}\n"
+    )
+    link = short_folder / name.split("/")[0]
+    link.symlink_to("disk/pyrotorque")
+    (short_folder / "pyrotorque").touch()
+    expected = f"{link} is a link to {short_folder}/disk/pyrotorque, which does not exist: mount its disk, or create it"
+    for words in (["--guard-file", f"{short_folder}/pyrotorque"], ["check"]):
+        run(["--config-dir", str(short_folder), *words])
+        assert expected in "".join(capsys.readouterr())
+    assert link.is_symlink()
