@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
@@ -109,6 +111,18 @@ def test_an_item_that_its_owner_has_stopped_is_moved_and_stays_stopped(
     assert scene.final.exists()
     assert scene.client.call("d.state", scene.hash) == 0
     assert not journals(scene)
+
+
+def test_an_earlier_version_starts_the_item_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It continues the move after a downgrade; `closed` is not known to it, and counts as true."""
+    killed_before_the_switch(scene, monkeypatch)
+    (journal,) = journals(scene)
+    stored = msgspec.json.decode(journal.read_bytes(), type=dict[str, Any])
+    del stored["closed"]
+    journal.write_bytes(msgspec.json.encode(stored))
+    scene.job().run()
+    eventually(scene.has_moved, 20)
+    assert scene.client.call("d.state", scene.hash) == 1
 
 
 def test_a_stop_after_a_failed_switch_counts_too(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,9 @@ class MoveSwitch:
 
     def prepare(self, move: Move) -> Move:
         by_copy = self._files.prepare(move)
-        move = msgspec.structs.replace(move, phase="switching", by_copy=by_copy, closed=False)
+        # An earlier version that continues it does not know `closed`: it would leave the item stopped.
+        started = self._rtorrent.call("d.state", move.info_hash) == 1
+        move = msgspec.structs.replace(move, phase="switching", by_copy=by_copy, closed=False, started=started)
         self._journal.write(move)
         return move
 
