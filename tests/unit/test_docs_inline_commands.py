@@ -51,6 +51,6 @@ def test_a_command_in_a_sentence_can_be_typed(page: str, words: str) -> None:
 
 def test_there_are_such_commands_and_a_wrong_one_is_noticed() -> None:
     assert len(inline_commands()) > 40
-    for wrong in ("watched --state pendig", "select name=x -o name", "statsu", "explain --jbo queue", "--restrat"):
+    for wrong in ("watched --state penning", "select name=x -o name", "statsu", "explain --jbo queue", "--restrat"):
         with pytest.raises(click.UsageError):
             parse_only(wrong.split())

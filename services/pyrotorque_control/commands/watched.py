@@ -19,7 +19,7 @@ _COLUMNS: Final = ("path", "state", "job", "info_hash", "name", "mode", "attempt
 
 
 @click.command(short_help="List the metafiles and their states.")
-@click.option("--state", type=click.Choice((*STATES, "pending")), help="Only metafiles in this state.")
+@click.option("--state", metavar="STATE", type=click.Choice((*STATES, "pending")), help="Only metafiles in this state.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @click.pass_obj
 def command(group: Group, state: str | None, as_json: bool) -> int:
