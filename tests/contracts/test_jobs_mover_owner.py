@@ -1,5 +1,7 @@
 """An unfinished move whose item was not touched yet is decided again: what its owner has changed since counts."""
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,16 +88,58 @@ def test_an_item_with_another_target_by_now_goes_there(scene: Scene, monkeypatch
     eventually(scene.has_moved, 20)
 
 
-def test_what_an_owner_changes_during_the_copy_counts(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def change_during_the_copy(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, change: Callable[[Scene], None]
+) -> list[object]:
+    """One entry for each copy that is made from now on; `change` follows each."""
+    copies: list[object] = []
+
     def copying(*args: object) -> None:
         tree_copy.copy_tree(*args)  # type: ignore[arg-type]
-        clear_target(scene)
+        copies.append(args)
+        change(scene)
 
     def always(*_: object) -> bool:
         return True
 
     monkeypatch.setattr(move_files, "copy_tree", copying)
     monkeypatch.setattr(move_files.MoveFiles, "_is_on_other_disk", always)
+    return copies
+
+
+NOT_KEPT = "is_wanted_done=yes tagged=!keep"
+
+
+def test_a_copy_waits_while_the_item_does_not_match_the_condition(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Conditions such as `up=0` are false for some minutes of a long copy, which must not be made again and again."""
+    copies = change_during_the_copy(scene, monkeypatch, protect)
+    with pytest.raises(UserError, match="does not match the condition any more: its move and the copy wait"):
+        scene.job(condition=NOT_KEPT).run()
+    assert scene.seeds()
+    assert scene.source.exists()
+    scene.client.call("d.custom.set", scene.hash, "tags", "")
+    scene.job(condition=NOT_KEPT).run()
+    eventually(scene.has_moved, 20)
+    assert len(copies) == 1
+
+
+def test_a_copy_waits_no_longer_than_a_day(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_during_the_copy(scene, monkeypatch, protect)
+    with pytest.raises(UserError, match="does not match the condition"):
+        scene.job(condition=NOT_KEPT).run()
+    (journal,) = journals(scene)
+    two_days_ago = time.time() - 2 * 86400
+    os.utime(journal, (two_days_ago, two_days_ago))
+    scene.job(condition=NOT_KEPT).run()
+    assert list(scene.target.iterdir()) == [], "the copy is removed"
+    assert scene.seeds()
+    assert not journals(scene)
+
+
+def test_what_an_owner_changes_during_the_copy_counts(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_during_the_copy(scene, monkeypatch, clear_target)
     scene.job().run()
     assert list(scene.target.iterdir()) == [], "the copy is removed"
     assert scene.seeds()

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -112,6 +113,15 @@ class MoveJournal:
 
     def has(self, info_hash: str) -> bool:
         return self.path(info_hash).exists()
+
+    def touch(self, info_hash: str) -> None:
+        """The item is to be moved, as was just decided."""
+        with suppress(FileNotFoundError):
+            os.utime(self.path(info_hash))
+
+    def age(self, info_hash: str) -> float:
+        """Seconds since the move began, or since it was last decided that it continues; 0 for a time to come."""
+        return max(0.0, time.time() - self.path(info_hash).stat().st_mtime)
 
     def read(self, info_hash: str) -> Move:
         """The unfinished move of the item. Raises MoveRefused if its file cannot be used: it stays, since the item may

@@ -39,6 +39,7 @@ _CONDITION: Final = f"{_DONE} custom_targetdir=/./"
 _PARTIAL: Final = f"is_complete=no {_DONE}"
 _TARGET: Final = "{{custom_targetdir}}"
 _SHARE_OF_TIMEOUT: Final = 0.8
+_WAITS_FOR_CONDITION: Final = 86400.0  # seconds for which a copy is kept
 _ERRORS_SHOWN: Final = 5
 
 
@@ -280,7 +281,8 @@ class Mover(ItemJob):
     def _why_unwanted(self, move: Move) -> str:
         """Why the item, to which nothing was done yet, is not to be moved there any more; empty if it is.
 
-        Raises MoveRefused while that cannot be decided: its data is incomplete, or being checked.
+        Raises MoveRefused while that cannot be decided: its data is incomplete, or being checked. So it does for a day
+        if the item does not match the condition and was copied: `up=0` may be false for some minutes of a long copy.
         """
         this, wanted = self.condition(f"hash={move.info_hash}"), self.chosen
         for item in self.items(this, self.needed):
@@ -291,9 +293,14 @@ class Mover(ItemJob):
                 return f"is to be moved to {printable(target)} now"
             if not item["is_wanted_done"] or self.rtorrent.call("d.hashing", move.info_hash):
                 raise MoveRefused("its data is incomplete, or is being checked: its move waits", "other")
-        if wanted is not None and not self.items(this.also(wanted), view=self.view):
-            return "does not match the condition any more"
-        return ""
+        if wanted is None or self.items(this.also(wanted), view=self.view):
+            self._journal.touch(move.info_hash)
+            return ""
+        if os.path.lexists(move.partial) and self._journal.age(move.info_hash) < _WAITS_FOR_CONDITION:
+            raise MoveRefused(
+                "it does not match the condition any more: its move and the copy wait for it, up to a day", "other"
+            )
+        return "does not match the condition any more"
 
     def _abandon(self, move: Move, why: str) -> None:
         """The item was erased, moved, or is not to be moved any more: keep all data, remove only an unfinished copy."""
