@@ -9,6 +9,7 @@ import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.linux.filesystems import Mount
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_watcher.load import item_data
 from tests.cleaning import SILENT
@@ -171,36 +172,38 @@ def has_loaded(watching: Watching, count: int) -> bool:
     ],
 )
 def test_what_is_near_data(path: str, is_near: bool) -> None:
+    bases = ["/data/Pack", "/other/100% ?"]
+    assert near_data_of(bases, path) is is_near
+
+
+def near_data_of(bases: list[str], path: str) -> bool:
     class Items:
         def rows(self, *_: object) -> list[list[str]]:
-            return [["A" * 40, "/data/Pack", "/data/Pack", "Pack", "1"]]
+            return [["A" * 40, base, base, os.path.basename(base), "1"] for base in bases]
 
     data = item_data.ItemData(cast("RTorrent", Items()))
     data._read()  # pyright: ignore[reportPrivateUsage]
-    assert data._is_near_data(path.encode()) is is_near  # pyright: ignore[reportPrivateUsage]
+    return data._is_near_data(path.encode())  # pyright: ignore[reportPrivateUsage]
 
 
-@pytest.mark.parametrize(
-    ("printed", "path", "may_be"),
-    [
-        ("/data/?film.mkv", "/data/\udcfcfilm.mkv", True),
-        ("/data/??film.mkv", "/data/üfilm.mkv", True),
-        ("/data/%C3%BCfilm.mkv", "/data/üfilm.mkv", True),
-        ("/data/100%", "/data/100%", True),
-        ("/data/a??b??c", "/data/aübüc", True),
-        ("/data/??/x.torrent", "/data/ü/x.torrent", True),
-        ("/data/?film.mkv", "/data/a.torrent", False),
-        ("/data/?film.mkv", "/data/watch/film.mkv", False),
-        ("/data/a??b??c", "/data/aüc", False),
-        ("/data/ab??bc", "/data/abc", False),
-        ("/data/??/film.mkv", "/data/watch/x.torrent", False),
-    ],
-)
-def test_which_paths_a_printed_one_may_be(printed: str, path: str, may_be: bool) -> None:
-    class Items:
-        def rows(self, *_: object) -> list[list[str]]:
-            folder, name = os.path.split(printed)
-            return [["A" * 40, printed, folder, name, "0"]]
+def test_each_place_is_near_data_in_a_folder_that_is_not_known() -> None:
+    assert near_data_of(["/data/Pack", "/d%3Fta/Pack"], "/elsewhere/x.torrent")
 
-    data = item_data.ItemData(cast("RTorrent", Items()))
-    assert bool(data.holder(os.fsencode(path))) is may_be
+
+@pytest.mark.parametrize(("kind", "looked"), [("nfs4", 0), ("fuse.mergerfs", 0), ("ext4", 1)])
+def test_a_folder_of_data_that_may_hang_is_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch, kind: str, looked: int
+) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def mounts() -> list[Mount]:
+        return [Mount(1, 0, b"/", "ext4"), Mount(2, 1, b"/far", kind)]
+
+    def same(folder: str, other: str) -> bool:
+        seen.append((folder, other))
+        return False
+
+    monkeypatch.setattr(item_data, "read_mounts", mounts)
+    monkeypatch.setattr(os.path, "samefile", same)
+    assert not item_data._may_be_at("/far/Pack", b"/watch/Pack")  # pyright: ignore[reportPrivateUsage]
+    assert len(seen) == looked

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.fields.converters import path as path_of
+from pyrotorque.linux.filesystems import is_watchable, mount_of, read_mounts
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 
@@ -43,8 +44,8 @@ class ItemData:
     """By the base name of their data."""
     _altered: list[_Item] = field(default_factory=list[_Item])
     """Those whose base name rTorrent prints altered."""
-    _is_any_altered: bool = False
-    """Whether rTorrent prints the path of one altered, so that its folder is not known."""
+    _is_anywhere: bool = False
+    """Whether rTorrent prints the folder of one altered, so that it is not known."""
     _folders: set[bytes] = field(default_factory=set[bytes])
     """Those in which the data is."""
     _read_at: float = float("-inf")
@@ -65,13 +66,13 @@ class ItemData:
 
     def _is_near_data(self, path: bytes) -> bool:
         around = [*_around(path), b"/"]
-        return self._is_any_altered or any(
+        return self._is_anywhere or any(
             each in self._folders or os.path.basename(each) in self._by_name for each in around
         )
 
     def _read(self) -> None:
         by_name, altered = defaultdict[bytes, list[_Item]](list), list[_Item]()
-        self._is_any_altered, self._folders = False, set()
+        self._is_anywhere, self._folders = False, set()
         for info_hash, base, directory, name, multi in self.rtorrent.rows("main", _COLUMNS):
             item = _Item(info_hash, name, os.path.expanduser(path_of(base, directory, name, multi)), multi == "1")
             folder, own_name = os.path.split(item.base)
@@ -79,8 +80,8 @@ class ItemData:
                 altered.append(item)
             elif item.base:
                 by_name[os.fsencode(own_name)].append(item)
-            if _ALTERED.search(item.base):
-                self._is_any_altered = True
+            if _ALTERED.search(folder):
+                self._is_anywhere = True
             elif item.base:
                 self._folders.add(os.fsencode(folder))
         self._by_name, self._altered, self._read_at = dict(by_name), altered, time.monotonic()
@@ -112,10 +113,17 @@ def _may_be_at(base: str, place: bytes) -> bool:
     (folder, name), (own_folder, own_name) = os.path.split(base), os.path.split(os.fsdecode(place))
     if not _may_be(name, own_name):
         return False
-    if _may_be(folder, own_folder):
-        return True
+    return _may_be(folder, own_folder) or _is_same(folder, own_folder)
+
+
+def _is_same(folder: str, other: str) -> bool:
+    """Whether both lead to one folder; what is on another network or FUSE mount is not looked at: it may hang."""
+    mounts = read_mounts()
+    mount, other_mount = mount_of(os.fsencode(folder), mounts), mount_of(os.fsencode(other), mounts)
+    if mount is not None and not is_watchable(mount.kind) and mount != other_mount:
+        return False
     try:
-        return os.path.samefile(folder, own_folder)
+        return os.path.samefile(folder, other)
     except (OSError, ValueError):
         return False
 
