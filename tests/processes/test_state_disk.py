@@ -71,7 +71,7 @@ def test_no_service_begins_again_while_the_disk_of_its_state_is_away(folder: Pat
         runs = (folder / "runs").read_text()
         reason = f"the state folder {disk / 'state'} is not that of the running group"
         eventually(lambda: f"ERROR watcher: failed: {reason}" in group.log("torque"), 60)
-        assert reason in group.log("watcher")
+        eventually(lambda: reason in group.log("watcher"), 60)
         refused = group.command("--restart")
         assert (refused.returncode, reason in refused.stderr) == (74, True), refused.stderr
         eventually(lambda: "waiting for its state folder" in group.command("status").stdout, 60)
