@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 from demo.waiting import bound, wait_until
+from pyrotorque.supervisord.client import Process, Supervisord, SupervisordError
+from pyrotorque.supervisord.config import written_layout
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SERVICES = ("scheduler", "watcher", "exporter", "guardian")
@@ -80,12 +82,27 @@ class Group:
 
     def states(self) -> dict[str, str]:
         """supervisord's state of each service."""
-        lines = [line.split() for line in self.command("ctl", "status").stdout.splitlines()]
-        found = {words[0]: words[1] for words in lines if len(words) > 1}
+        processes = self._processes()
+        if processes is None:
+            lines = [line.split() for line in self.command("ctl", "status").stdout.splitlines()]
+            found = {words[0]: words[1] for words in lines if len(words) > 1}
+        else:
+            found = {process.name: process.state for process in processes}
         return {service: found.get(service, "ABSENT") for service in SERVICES}
 
     def pid(self, service: str) -> int:
-        return int(self.command("ctl", "pid", service).stdout.strip() or 0)
+        processes = self._processes()
+        if processes is None:
+            return int(self.command("ctl", "pid", service).stdout.strip() or 0)
+        return next((process.pid for process in processes if process.name == service), 0)
+
+    def _processes(self) -> list[Process] | None:
+        """What supervisord answers at its socket, at less cost than by a command; None if it does not answer."""
+        layout = written_layout(self.config_dir)
+        try:
+            return None if layout is None else Supervisord(layout.supervisor_socket, timeout=bound(5)).processes()
+        except SupervisordError:
+            return None
 
     def supervisord_pid(self) -> int | None:
         try:

@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 # On an idle machine; a wait ends as soon as its condition holds.
 _TIMEOUT: Final = 20.0
+_PAUSE: Final = 0.05  # seconds
+_PAUSE_AFTER_COMMAND: Final = 0.25
 
 
 def attempt(predicate: Callable[[], T]) -> tuple[T | None, Exception | None]:
@@ -29,20 +31,29 @@ def attempt(predicate: Callable[[], T]) -> tuple[T | None, Exception | None]:
         return None, error
 
 
-def eventually(predicate: Callable[[], T], timeout: float = _TIMEOUT, *, interval: float = 0.005, why: str = "") -> T:
+def eventually(
+    predicate: Callable[[], T], timeout: float = _TIMEOUT, *, interval: float | None = None, why: str = ""
+) -> T:
     """The first true value of `predicate`; AssertionError with its last value or exception after `timeout` seconds.
 
     While the machine is busy the wait is longer, as `bound` says at each try: the load may rise after its begin.
+    Without `interval`, the pause between two tries grows with the wait, and with what a try costs, such as a command:
+    the processes that are awaited need the processor.
     """
     begun = time.monotonic()
     while True:
+        tried = time.monotonic()
         value, error = attempt(predicate)
         if value:
             return value
         if (waited := time.monotonic() - begun) > bound(timeout):
             last = f"last value: {value!r}" if error is None else f"last exception: {error!r}"
             raise AssertionError(f"not within {waited:.1f} s{': ' if why else ''}{why} ({last})") from error
-        time.sleep(min(interval, 0.01))
+        time.sleep(_pause(waited, time.monotonic() - tried) if interval is None else interval)
+
+
+def _pause(waited: float, cost: float) -> float:
+    return max(0.005, min(waited / 20, _PAUSE), min(cost, _PAUSE_AFTER_COMMAND))
 
 
 def remove_tree(folder: Path) -> None:
