@@ -29,7 +29,11 @@ from tests.docs_blocks import blocks
 from tests.installed_group import lines
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.usefixtures("rtorrent_program"),
+    pytest.mark.either_rtorrent(reason="it is about files of our own: loads and starts are tested with both"),
+]
 
 INI = """\
 [TORQUE]

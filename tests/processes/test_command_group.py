@@ -20,7 +20,11 @@ from tests.grouping import dropped, torque_ini
 from tests.programs import Program
 from tests.waiting import bound, eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("command")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.xdist_group("command"),
+    pytest.mark.one_rtorrent(reason="it is about our processes: what they do in rTorrent is tested with both"),
+]
 
 SERVICES = ("exporter", "guardian", "scheduler", "watcher")
 

@@ -18,7 +18,10 @@ from pyrotorque.rtorrent import RTorrent
 from tests.grouping import dropped, torque_ini
 from tests.waiting import bound, eventually
 
-pytestmark = pytest.mark.process
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.either_rtorrent(reason="it is about our processes: what they do in rTorrent is tested with both"),
+]
 
 
 @pytest.fixture

@@ -12,7 +12,11 @@ from tests.processes.test_watcher_process import Process, process
 from tests.scheduler_process import scheduler_beside
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.usefixtures("rtorrent_program"),
+    pytest.mark.either_rtorrent(reason="it is about our totals: what they count is tested with both"),
+]
 __all__ = ["process"]
 
 

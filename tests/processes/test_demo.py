@@ -14,7 +14,11 @@ import pytest
 from demo.group import REPOSITORY, Group, environment
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.usefixtures("rtorrent_program"),
+    pytest.mark.either_rtorrent(reason="it is about our processes: what they do in rTorrent is tested with both"),
+]
 
 
 @contextmanager

@@ -21,7 +21,12 @@ from tests.installing import install
 from tests.programs import Program
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.xdist_group("deploy")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.usefixtures("rtorrent_program"),
+    pytest.mark.xdist_group("deploy"),
+    pytest.mark.either_rtorrent(reason="it is about our files: what the groups do in rTorrent is tested with both"),
+]
 
 MULTI = REPOSITORY / "deploy" / "multi"
 NAMES = ("first", "second")

@@ -12,6 +12,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.usefixtures("rtorrent_program"),
     pytest.mark.xdist_group("docs"),
+    pytest.mark.either_rtorrent(reason="it is about the words of the docs: what the commands do is tested with both"),
 ]
 
 

@@ -17,7 +17,11 @@ from tests.nats import NatsServer
 from tests.programs import Program
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet placement")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.xdist_group("fleet placement"),
+    pytest.mark.either_rtorrent(reason="it is about the fleet: loads are tested with both"),
+]
 
 
 @pytest.fixture

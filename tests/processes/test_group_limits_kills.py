@@ -19,7 +19,11 @@ from tests.cleaning import SILENT
 from tests.scheduler_process import Scheduler, scheduler_beside
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.usefixtures("rtorrent_program"),
+    pytest.mark.either_rtorrent(reason="it is about our processes: starts are tested with both"),
+]
 
 STARTS = 200
 GROUPS = {"one": 2, "two": 2, "three": 3, "four": 1}  # three and four have limits of their own

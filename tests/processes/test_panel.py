@@ -36,7 +36,10 @@ from pyrotorque.rtorrent import RTorrent
 from tests.dropping import drop
 from tests.waiting import bound, eventually
 
-pytestmark = pytest.mark.process
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.either_rtorrent(reason="it is about our pages: actions are tested with both"),
+]
 
 IDLE_MIB = 45.0
 BODY_BEGUN = b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\nContent-Length: 9000\r\n\r\nx"

@@ -19,7 +19,10 @@ import pytest
 from demo.group import Group, environment, free_port
 from tests.waiting import bound, eventually
 
-pytestmark = pytest.mark.process
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.either_rtorrent(reason="it is about our pages: actions are tested with both"),
+]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.timeout(method="thread"),  # a signal would not end Playwright's loop
     pytest.mark.xdist_group("panel"),
+    pytest.mark.either_rtorrent(reason="it is about our pages: actions are tested with both"),
 ]
 _WITHIN = 90.0
 _TAKE_PORT = """

@@ -27,6 +27,7 @@ from tests.waiting import eventually
 pytestmark = [
     pytest.mark.process,
     pytest.mark.timeout(method="thread"),  # a signal would not end Playwright's loop
+    pytest.mark.one_rtorrent(reason="one version is enough for pages; actions are tested with both"),
 ]
 PAGES: Final = ("", "queue", "metafiles", "jobs")
 """Those that differ most by state; all of them are tested on a real group in test_panel_pages.py."""

@@ -14,7 +14,10 @@ from demo.private_rtorrent import PrivateRTorrent
 from tests.grouping import torque_ini
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.process
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.either_rtorrent(reason="it is about our notifications: what they report is tested with both"),
+]
 
 
 class Receiver(ThreadingHTTPServer):

@@ -25,7 +25,11 @@ from tests.nats import NatsServer
 from tests.programs import Program
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("prometheus")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.xdist_group("prometheus"),
+    pytest.mark.either_rtorrent(reason="it is about our metrics: what they count is tested with both"),
+]
 
 DASHBOARD = REPOSITORY / "deploy" / "grafana" / "pyrotorque.json"
 VARIABLES = {

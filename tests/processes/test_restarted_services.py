@@ -19,7 +19,11 @@ from tests.grouping import torque_ini
 from tests.programs import Program
 from tests.waiting import bound
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("restarted")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.xdist_group("restarted"),
+    pytest.mark.one_rtorrent(reason="it is about our processes: what they do in rTorrent is tested with both"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,11 @@ from tests import scheduler_process
 from tests.scheduler_process import Scheduler, scheduler_beside
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.usefixtures("rtorrent_program"),
+    pytest.mark.either_rtorrent(reason="it is about our clocks: starts are tested with both"),
+]
 
 HOUR = 3600.0
 CLOCKS = """

@@ -20,7 +20,10 @@ from demo.private_rtorrent import PrivateRTorrent
 from tests.grouping import torque_ini
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.process
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.one_rtorrent(reason="one version is enough for what a terminal shows"),
+]
 
 NAMES = (
     "Linux.Distribution.With.A.Very.Long.Name.That.Has.No.Blank.In.It." * 3,

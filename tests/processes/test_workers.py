@@ -25,7 +25,10 @@ from pyrotorque.store import open_store
 from tests.waiting import eventually
 from tests.worker_bench import write_job
 
-pytestmark = pytest.mark.process
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.either_rtorrent(reason="it is about our processes: what jobs do in rTorrent is tested with both"),
+]
 
 # Name of the job: the head of its module, the body of its run, the expected reason of its failure.
 FAULTS = {
