@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -18,30 +18,6 @@ _POSIX_NAME: Final = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)"
 # A rule as in tzset(3), such as EST5EDT,M3.2.0,M11.1.0 or <+03>-3.
 _POSIX: Final = re.compile(rf"{_POSIX_NAME}[+-]?\d{{1,2}}(?::\d\d){{0,2}}(?:{_POSIX_NAME}[^/]*(?:/.*)?)?", re.ASCII)
 _LEAP_FOLDERS: Final = {"/right/": "/", "/zoneinfo-leaps/": "/zoneinfo/"}
-_UNIX_EPOCH: Final = datetime(1970, 1, 1)
-
-
-class LocalZone(tzinfo):
-    """The local time zone for datetimes that carry one; also correct in hours that occur twice (PEP 495)."""
-
-    def utcoffset(self, dt: datetime | None, /) -> timedelta | None:
-        return None if dt is None else _offset(dt)
-
-    def dst(self, dt: datetime | None, /) -> timedelta | None:
-        return None
-
-    def tzname(self, dt: datetime | None, /) -> str | None:
-        return None
-
-    def fromutc(self, dt: datetime, /) -> datetime:
-        seconds = (dt.replace(tzinfo=None, microsecond=0) - _UNIX_EPOCH).total_seconds()
-        return local_datetime(seconds).replace(tzinfo=self, microsecond=dt.microsecond)
-
-    def __repr__(self) -> str:
-        return "LOCAL"
-
-
-LOCAL: Final = LocalZone()
 
 
 def local_datetime(at: float) -> datetime:
@@ -106,9 +82,3 @@ def zone_without_leap_seconds(environ: Mapping[str, str]) -> str:
             return found
     sign, minutes = ("-", "+")[(offset := time.localtime().tm_gmtoff) < 0], abs(offset) // 60
     return f"<LOC>{sign}{minutes // 60:02d}:{minutes % 60:02d}"
-
-
-def _offset(dt: datetime) -> timedelta:
-    local = dt.replace(tzinfo=None)
-    utc = datetime.fromtimestamp(local.timestamp(), UTC).replace(tzinfo=None)
-    return timedelta(seconds=round((local - utc).total_seconds()))

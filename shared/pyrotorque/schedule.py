@@ -4,7 +4,7 @@ import random
 import shlex
 from collections import deque
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from inspect import iscoroutinefunction
 from itertools import pairwise
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pyrotorque.errors import UserError
 from pyrotorque.light_imports import placeholders
-from pyrotorque.local_time import LOCAL
+from pyrotorque.local_time import local_datetime
 
 # APScheduler reads its own version, and below Python 3.14 it takes one function from asyncio: 4 MiB for a trigger.
 with placeholders(asyncio={"iscoroutinefunction": iscoroutinefunction}, importlib_metadata={"version": str}):
@@ -39,7 +39,7 @@ class Schedule:
         times = {name: value for name, value in fields.items() if name != _JITTER}
         self.text, self.fields = text, fields
         # The pace and its grants need fire times that do not change between calls: only runs have jitter.
-        self._trigger: Any = CronTrigger(timezone=LOCAL, **times)
+        self._trigger: Any = CronTrigger(timezone=UTC, **times)
         self._jitter = _seconds(fields.get(_JITTER, "0"))
         self._intervals: deque[tuple[float, float]] = deque(maxlen=_INTERVALS)
         self._never_after = inf
@@ -63,29 +63,43 @@ class Schedule:
         for begin, end in self._intervals:
             if begin <= moment < end:
                 return end
-        # Added to the Unix time: a local time would be ambiguous in autumn, when an hour occurs twice.
-        begin_at = self._local(moment + _INSTANT)
-        found = self._trigger.get_next_fire_time(None, begin_at)
-        if found is None:
+        fire = self._first(moment)
+        if fire is None:
             self._never_after = moment
             return None
-        fire: float = found.timestamp()
-        if found.utcoffset() < begin_at.utcoffset():
-            fire = self._after_clocks_go_back(moment, fire)
         self._intervals.append((moment, fire))
         return fire
 
-    def _after_clocks_go_back(self, begin: float, fire: float) -> float:
-        """The first fire time in the local time that is repeated, if it is before `fire`.
+    def _first(self, moment: float) -> float | None:
+        # Added to the Unix time: a local time would be ambiguous in autumn, when an hour occurs twice.
+        begin = moment + _INSTANT
+        wall, shown = self._wall_time(begin), local_datetime(begin)
+        fire = inf if wall is None else _moment(wall, begin)
+        if wall is not None and local_datetime(fire) != wall:
+            # Skipped in spring: it fires as much later as the clocks go forward.
+            fire = min(fire, self._after_change(wall.replace(fold=1).timestamp(), fire))
+        elif (again := shown.replace(fold=1).timestamp()) - begin > 1:
+            # It will be this time a second time: in the local time that is repeated, a fire time may come before.
+            fire = min(fire, self._after_change(begin, again))
+        return fire if fire < inf else None
 
-        In a zone that goes back at 3:45, the trigger skips from 3:42 to 3:49, and with it all between.
+    def _wall_time(self, begin: float) -> datetime | None:
+        """The first matching local time from that moment on, as a calendar without changes of the clock has it.
+
+        In a zone with changes, the trigger adds differences of local times to a moment: on its way over a change in
+        spring it passed midnight, and the next match was a day, a week or a month later.
         """
-        offset, early, late = self._local(begin).utcoffset(), int(begin), int(fire)
+        found: datetime | None = self._trigger.get_next_fire_time(None, local_datetime(begin).replace(tzinfo=UTC))
+        return None if found is None else found.replace(tzinfo=None)
+
+    def _after_change(self, begin: float, end: float) -> float:
+        """The first fire time from the change of the clocks on that is between these moments; infinite without one."""
+        offset, early, late = _offset(begin), int(begin), int(end)
         while late - early > 1:
             middle = (early + late) // 2
-            early, late = (middle, late) if self._local(middle).utcoffset() == offset else (early, middle)
-        found = self._trigger.get_next_fire_time(None, self._local(late))
-        return min(fire, found.timestamp()) if found is not None else fire
+            early, late = (middle, late) if _offset(middle) == offset else (early, middle)
+        wall = self._wall_time(late)
+        return inf if wall is None else _moment(wall, late)
 
     def next_run(self, after: float) -> float | None:
         """The first fire time after that moment, plus a random part of the jitter: a job begins then."""
@@ -130,8 +144,17 @@ class Schedule:
         """The largest number of seconds between two fire times; infinite if it fires once."""
         return self._largest
 
-    def _local(self, moment: float) -> datetime:
-        return datetime.fromtimestamp(moment, LOCAL)
+
+def _moment(wall: datetime, begin: float) -> float:
+    """When it is this local time, from `begin` on: of two moments in autumn, the first that is not before."""
+    first = wall.timestamp()
+    return first if first >= begin else wall.replace(fold=1).timestamp()
+
+
+def _offset(moment: float) -> float:
+    """Seconds by which local time is ahead of UTC."""
+    second = int(moment)
+    return local_datetime(second).replace(tzinfo=UTC).timestamp() - second
 
 
 def parse_schedule(text: str) -> Schedule:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from math import inf
 
@@ -132,6 +132,84 @@ def test_it_neither_waits_nor_hurries_where_the_clocks_change(
     # Whatever the moment from which it is computed.
     for moment in range(int(fires[0]), int(fires[-1]), 100):
         assert parse_schedule("minute=*/7").next_fire(moment) == next(fire for fire in fires if fire > moment)
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "after", "expected"),
+    [
+        ("Europe/Berlin", "hour=0", "2026-03-28 12:00", ["2026-03-29 00:00", "2026-03-30 00:00", "2026-03-31 00:00"]),
+        ("Europe/Berlin", "hour=0 minute=30", "2026-03-29 00:30", ["2026-03-30 00:30", "2026-03-31 00:30"]),
+        ("Europe/Berlin", "day_of_week=mon", "2026-03-28 12:00", ["2026-03-30 00:00", "2026-04-06 00:00"]),
+        ("Europe/Berlin", "day=1", "2026-03-01 00:00", ["2026-04-01 00:00", "2026-05-01 00:00"]),
+        ("Australia/Sydney", "day=1", "2026-10-01 00:00", ["2026-11-01 00:00", "2026-12-01 00:00"]),
+        ("Europe/Berlin", "month=*/3 day=1", "2026-01-01 00:00", ["2026-04-01 00:00", "2026-07-01 00:00"]),
+        ("America/Havana", "hour=0", "2026-03-07 12:00", ["2026-03-08 01:00", "2026-03-09 00:00"]),
+    ],
+)
+def test_no_run_is_lost_on_the_way_over_a_change_in_spring(
+    zone: str, text: str, after: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    found = parse_schedule(text).fires(datetime.fromisoformat(after).timestamp(), len(expected))
+    assert [datetime.fromtimestamp(at).isoformat(" ", "minutes") for at in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        ("Europe/Berlin", "2026-03-29"),
+        ("Europe/Berlin", "2026-10-25"),
+        ("Australia/Lord_Howe", "2026-04-05"),
+        ("Australia/Lord_Howe", "2026-10-04"),
+        ("Africa/Casablanca", "2026-02-15"),
+        ("America/Nuuk", "2026-03-28"),
+        ("Antarctica/Troll", "2026-03-29"),
+        ("Antarctica/Troll", "2026-10-25"),
+        ("Pacific/Apia", "2011-12-30"),
+        ("Africa/Cairo", "2026-04-24"),
+        ("America/Caracas", "2016-05-01"),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("text", "hours", "minutes"),
+    [
+        ("hour=0", {0}, {0}),
+        ("hour=2 minute=30", {2}, {30}),
+        ("hour=*/2", {*range(0, 24, 2)}, {0}),
+        ("minute=*/7", {*range(24)}, {*range(0, 60, 7)}),
+        ("hour=23 minute=15,45", {23}, {15, 45}),
+    ],
+)
+def test_it_fires_at_each_local_time_that_exists(
+    zone: str, day: str, text: str, hours: set[int], minutes: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    begin = datetime.fromisoformat(day).timestamp() // 60 * 60 - 86_400
+    moments = [begin + 60 * number for number in range(1, 4 * 24 * 60)]
+    existing = [at for at in moments if _is_at(datetime.fromtimestamp(at), hours, minutes)]
+    schedule, fires = parse_schedule(text), [begin]
+    while (at := schedule.next_fire(fires[-1])) is not None and at <= moments[-1]:
+        fires.append(at)
+    assert set(existing) <= set(fires)
+    # What is skipped fires after the change, at the time that its clocks would have shown without it.
+    walls = [datetime.fromisoformat(day) + timedelta(minutes=number) for number in range(-24 * 60, 72 * 60)]
+    skipped = {wall.timestamp() for wall in walls if _is_at(wall, hours, minutes) and not _exists(wall)}
+    assert set(fires[1:]) - set(existing) <= skipped
+    # The same from each moment, but what was skipped is not seen after the change.
+    for moment in moments[: 2 * 24 * 60 : 97]:
+        following = [next(at for at in times if at > moment + 0.5) for times in (fires, existing)]
+        assert parse_schedule(text).next_fire(moment + 0.5) in following
+
+
+def _is_at(local: datetime, hours: set[int], minutes: set[int]) -> bool:
+    return local.hour in hours and local.minute in minutes
+
+
+def _exists(wall: datetime) -> bool:
+    return datetime.fromtimestamp(wall.timestamp()) == wall
 
 
 def test_a_night_of_the_schedule_is_an_hour_longer_in_autumn() -> None:
