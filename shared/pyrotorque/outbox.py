@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -234,14 +234,32 @@ class CursorTable:
 
 
 def stored_events(path: Path, since: float = 0.0) -> Iterator[bytes]:
-    """The bodies of the events in a service's file that happened at or after `since`; none without a file."""
+    """The bodies of the events in a service's file that happened at or after `since`; none without a file.
+
+    They are read in parts: while its reader waits, for example for a pager, no transaction is open, which would keep
+    the write-ahead log of the service from being reset.
+    """
     try:
         db = open_readonly(path)
     except StateError as error:
         log.debug("%s", error)
         return
-    try:
-        for (body,) in db.execute("SELECT body FROM bus_events WHERE at >= ? ORDER BY position", (since,)):
-            yield body
-    finally:
-        db.close()
+    with closing(db):
+        position = 0
+        while part := _part(db, position, since):
+            position = part[-1][0]
+            yield from (body for _, body in part)
+
+
+def _part(db: Connection, after: int, since: float) -> list[tuple[int, bytes]]:
+    """Positions and bodies of the next events, at most 500 and about 2 MiB."""
+    found: list[tuple[int, bytes]] = []
+    size = 0
+    query = "SELECT position, body FROM bus_events WHERE position > ? AND at >= ? ORDER BY position LIMIT ?"
+    with closing(db.execute(query, (after, since, REPLAY_LIMIT))) as rows:
+        for position, body in rows:
+            found.append((position, body))
+            size += len(body)
+            if size > REPLAY_BYTES:
+                break
+    return found

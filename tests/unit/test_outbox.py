@@ -184,3 +184,16 @@ def test_a_full_disk_loses_no_number(store: Store) -> None:
         add(store, outbox, *["x" * 1000] * 1000)
     store.db.execute("PRAGMA max_page_count = 100000")
     assert add(store, outbox, "b") == [2]
+
+
+@pytest.mark.parametrize("size", [10, 20_000])
+def test_a_reader_that_waits_keeps_no_transaction_open(path: Path, store: Store, size: int) -> None:
+    outbox = Outbox(store, "watcher", boot="b1")
+    names = [f"{number} {'x' * size}" for number in range(1201)]
+    add(store, outbox, *names[:1200])
+    reader = stored_events(path)
+    first = [next(reader) for _ in range(5)]
+    add(store, outbox, names[1200])
+    busy, _, _ = store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert (busy, path.with_name(f"{path.name}-wal").stat().st_size) == (0, 0)
+    assert jobs([*first, *reader]) == names
