@@ -109,7 +109,7 @@ def _request_and_stop(layout: Layout, name: str, answers: list[Answer], ended: t
         try:
             answers.append(ask(layout, "scheduler", RunJob(job=name), _RUN_TIMEOUT))
         except ServiceUnreachable as error:
-            if time.monotonic() > deadline:
+            if ended.is_set() or time.monotonic() > deadline:
                 answers.append(Answer(ok=False, text=str(error)))
     # A signal that arrives just before the loop waits does not end that wait, so it is repeated.
     while not ended.is_set():

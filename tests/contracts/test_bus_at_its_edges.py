@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
 import zmq
 
 from pyrotorque.bus import Bus, ask, follow, wire
+from pyrotorque.bus.client import ServiceEnded
 from pyrotorque.bus.heartbeats import HeartbeatSubscriber
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.events import Delivery, Envelope, Fact, JobFailed, JobFinished, TorrentErased, encode
@@ -232,6 +234,26 @@ def test_an_answer_too_large_is_cut_to_its_text(bus: Bus, layout: Layout) -> Non
 def test_a_service_that_does_not_answer_times_out(bus: Bus, layout: Layout) -> None:
     with pytest.raises(ServiceUnreachable, match=r"did not answer within 0\.2 s"):
         ask(layout, "watcher", DescribeService(), timeout=0.2)
+
+
+def test_a_service_that_ends_while_it_has_a_request_is_not_waited_for(layout: Layout, bus: Bus) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        client = pool.submit(ask, layout, "watcher", RunJob(job="long"), bound(20))
+        eventually(lambda: bus.wait(0.01).requests)
+        bus.close()
+        try:
+            with pytest.raises(ServiceEnded, match="watcher ended before it answered, so"):
+                client.result(bound(10))
+        finally:
+            bus.open()
+
+
+def test_an_answer_that_was_sent_before_the_end_arrives(layout: Layout, bus: Bus) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        client = pool.submit(ask, layout, "watcher", RunJob(job="long"), bound(20))
+        (pending,) = eventually(lambda: bus.wait(0.01).requests)
+        pending.answer(Answer(ok=True, text="done"))
+        assert client.result(bound(10)).text == "done"
 
 
 def test_an_event_of_a_newer_version_is_skipped_and_the_rest_is_delivered(

@@ -17,7 +17,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.requests import DescribeService
 from tests.grouping import torque_ini
 from tests.programs import Program
-from tests.waiting import bound
+from tests.waiting import bound, eventually
 
 pytestmark = [
     pytest.mark.process,
@@ -32,7 +32,14 @@ def group(rtorrent_program: Program) -> Iterator[Group]:
         rtorrent = PrivateRTorrent(Path(folder) / "rt").start()
         (rtorrent.folder / "watch").mkdir()
         exporter = ("job.exporter.active = True", f"job.exporter.port = {free_port()}")
-        torque = torque_ini(rtorrent.url, rtorrent.folder / "watch", *exporter)
+        slow = (
+            "job.slow.handler = pyrotorque.jobs.command:Command",
+            "job.slow.active = True",
+            "job.slow.command = sleep 600",
+            "job.slow.schedule = year=2099",
+            "job.slow.timeout = 900",
+        )
+        torque = torque_ini(rtorrent.url, rtorrent.folder / "watch", *slow, *exporter)
         with Group(rtorrent.folder / "conf", torque) as running:
             yield running
         rtorrent.kill()
@@ -87,6 +94,33 @@ def test_one_that_hangs_is_not_said_to_be_restarted(group: Group) -> None:
     else:
         assert ended.returncode == 75
         assert "has not ended yet" in ended.stderr
+
+
+@pytest.mark.parametrize("how", ["killed", "restarted", "restarted with the group"])
+def test_run_once_ends_when_the_scheduler_does(group: Group, how: str) -> None:
+    before = group.pid("scheduler")
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(group.command, "--run-once", "slow")
+        eventually(lambda: _runs_slow(group), bound(20), why="the job runs")
+        if how == "killed":
+            os.kill(before, signal.SIGKILL)
+        else:
+            ended = group.command(*(("restart", "scheduler") if how == "restarted" else ("--restart",)))
+            assert ended.returncode == 0, ended.stderr
+        found = run.result(bound(20))
+    assert found.returncode in (69, 75)
+    assert "scheduler ended before it answered" in found.stderr or "stopped before its run ended" in found.stderr
+    eventually(lambda: group.pid("scheduler") not in (0, before), bound(30), why="the scheduler is restarted")
+
+
+def _runs_slow(group: Group) -> bool:
+    workers = _children(group.pid("scheduler"))
+    programs = [program for worker in workers for program in _children(worker)]
+    return any(b"sleep" in Path(f"/proc/{program}/cmdline").read_bytes() for program in programs)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_another_guard_file_that_is_missing_is_no_end_of_the_group(group: Group) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pyrotorque.bus.client import ask
+from pyrotorque.bus.client import ServiceEnded, ask
 from pyrotorque.errors import ActionRefused, ServiceUnreachable
 from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, DescribeService, RecordAction, Request, RunJob
@@ -57,8 +57,13 @@ def _send(actor: Actor, service: str, request: Request, timeout: float) -> Answe
     if actor.starting > 0:
         _wait_for_service(actor.layout, service, actor.starting)
     if not isinstance(request, RunJob):  # all other requests are idempotent
-        with suppress(ServiceUnreachable):
+        try:
             return ask(actor.layout, service, request, min(timeout, _FIRST_TIMEOUT))
+        except ServiceEnded:
+            if actor.starting > 0:
+                _wait_for_service(actor.layout, service, actor.starting)
+        except ServiceUnreachable:
+            pass
     return ask(actor.layout, service, request, timeout)
 
 

@@ -6,7 +6,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from heapq import merge
 from typing import get_args
 
@@ -25,25 +25,28 @@ from pyrotorque.outbox import Cursor, stored_events
 from pyrotorque.requests import Answer, Request
 
 _CONNECT_WITHIN = 1.0
+_READ_WITHIN_MS = 100
+
+
+class ServiceEnded(ServiceUnreachable):
+    """The service ended, or was restarted, while it had the request."""
 
 
 def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) -> Answer:
     """Send `request` to `service` and return its answer.
 
-    Raises ServiceUnreachable when it does not run, or did not answer in time (the request may still be carried out).
+    Raises ServiceUnreachable when it does not run, or did not answer in time (the request may still be carried out), or
+    at once ServiceEnded, when it ends before it answers.
     """
     with wire.open_context() as context, wire.socket(context, zmq.DEALER, received=1) as dealer:
         dealer.setsockopt(zmq.IMMEDIATE, 1)
         dealer.connect(layout.requests_endpoint(service))
         if not dealer.poll(int(min(timeout, _CONNECT_WITHIN) * 1000), zmq.POLLOUT):
             raise ServiceUnreachable(f"{service} is unreachable: is it running? (pyrotorque status)")
-        if not wire.send(dealer, [wire.REQUEST, b"1", requests.encode(request)], REQUEST_BYTES):
-            raise ServiceUnreachable(f"{service} is unreachable: the request is too large, or it has just exited")
-        if not dealer.poll(int(timeout * 1000), zmq.POLLIN):
-            raise ServiceUnreachable(
-                f"{service} did not answer within {timeout:g} s: it is busy or hangs",
-                hint="`pyrotorque status` shows what it is doing",
-            )
+        with _connection_monitor(dealer) as monitor:
+            if not wire.send(dealer, [wire.REQUEST, b"1", requests.encode(request)], REQUEST_BYTES):
+                raise ServiceUnreachable(f"{service} is unreachable: the request is too large, or it has just exited")
+            _wait_for_answer(service, dealer, monitor, timeout)
         try:
             frames = next(wire.drain(dealer), [])
             return requests.decode_answer(frames[-1] if frames else b"")
@@ -51,6 +54,36 @@ def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) ->
             raise ServiceUnreachable(
                 f"cannot decode the answer of {service}: {error}; are both of the same version?"
             ) from error
+
+
+@contextmanager
+def _connection_monitor(dealer: wire.Socket) -> Generator[wire.Socket]:
+    """Becomes readable when the connection ends: the process that has the request is gone then."""
+    monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    try:
+        yield monitor
+    finally:
+        dealer.disable_monitor()
+        monitor.close(0)
+
+
+def _wait_for_answer(service: str, dealer: wire.Socket, monitor: wire.Socket, timeout: float) -> None:
+    poller = zmq.Poller()
+    poller.register(dealer, zmq.POLLIN)
+    poller.register(monitor, zmq.POLLIN)
+    ready = dict(poller.poll(int(timeout * 1000)))
+    # What the service sent before it ended has arrived, and may be read a moment later.
+    if dealer in ready or (monitor in ready and dealer.poll(_READ_WITHIN_MS, zmq.POLLIN)):
+        return
+    if monitor in ready:
+        raise ServiceEnded(
+            f"{service} ended before it answered, so it is not known what was done",
+            hint="`pyrotorque events --since 5m` shows what was",
+        )
+    raise ServiceUnreachable(
+        f"{service} did not answer within {timeout:g} s: it is busy or hangs",
+        hint="`pyrotorque status` shows what it is doing",
+    )
 
 
 def require_sockets() -> None:
