@@ -53,12 +53,21 @@ class _Head(msgspec.Struct, frozen=True):
     epoch: str = ""
     seq: int = 0
 
+    def has(self, epoch: str, seq: int) -> bool:
+        """Whether an event of this place is not newer."""
+        return self.epoch == epoch and 0 < seq <= self.seq
+
+
+_NOTHING: Final = _Head()
+
 
 @dataclass
 class _EventSource:
-    """`last` is the sequence of its newest event in the stream; None while that is not known."""
+    """`last` is the sequence of its newest event in the stream; None while that is not known. `stored` is that event:
+    what is not newer is in the stream already, also if an older file of this service replays it later."""
 
     last: int | None = None
+    stored: _Head = _NOTHING
     reading: Future[StoredEvent | None] | None = None
     sending: Future[int] | None = None
     number: int = 0
@@ -147,9 +156,10 @@ class Forwarder:
             self._read(name, source, now)
         if now < source.retry_at:
             return
-        row = self._store.db.execute(
-            "SELECT number, body FROM forwards WHERE source = ? ORDER BY number LIMIT 1", (name,)
-        ).fetchone()
+        row = self._oldest(name)
+        if row is not None and source.last is not None and source.stored.has(row[1], row[2]):
+            self._delete_until(name, source.stored)
+            row = self._oldest(name)
         if row is None:
             return
         if source.last is None:
@@ -157,7 +167,7 @@ class Forwarder:
             source.reading.add_done_callback(lambda _: self._wake())
         else:
             source.number = row[0]
-            source.sending = self._link.append(name, row[1], source.last)
+            source.sending = self._link.append(name, row[3], source.last)
             source.sending.add_done_callback(lambda _: self._wake())
 
     def _sent(self, source: _EventSource, now: float) -> None:
@@ -183,16 +193,31 @@ class Forwarder:
             log.debug("the newest event of %s was not read: %s", name, error)
             source.retry_at = now + _RETRY_AFTER
             return
-        source.last = 0 if found is None else found.sequence
+        source.last, source.stored = 0 if found is None else found.sequence, _NOTHING
         if found is not None:
-            self._delete_stored(name, found.body)
+            source.stored = self._delete_stored(name, found.body)
 
-    def _delete_stored(self, source: str, newest: bytes) -> None:
-        """Delete all events up to the one that is the newest in the stream."""
+    def _oldest(self, source: str) -> tuple[int, str, int, bytes] | None:
+        """Number, epoch, seq and body of the event that is forwarded next."""
+        found: tuple[int, str, int, bytes] | None = self._store.db.execute(
+            "SELECT number, epoch, seq, body FROM forwards WHERE source = ? ORDER BY number LIMIT 1", (source,)
+        ).fetchone()
+        return found
+
+    def _delete_until(self, source: str, head: _Head) -> None:
+        """Delete the events of the epoch of `head` that are not newer."""
+        rows = self._store.db.execute(
+            "SELECT number FROM forwards WHERE source = ? AND epoch = ? AND seq BETWEEN 1 AND ?",
+            (source, head.epoch, head.seq),
+        ).fetchall()
+        self._delete([number for (number,) in rows])
+
+    def _delete_stored(self, source: str, newest: bytes) -> _Head:
+        """Delete all events up to the one that is the newest in the stream, and return that."""
         try:
             head = decode_json(newest, type=_Head)
         except msgspec.DecodeError:
-            return
+            return _NOTHING
         if head.seq:
             found = self._store.db.execute(
                 "SELECT max(number) FROM forwards WHERE source = ? AND epoch = ? AND seq = ?",
@@ -207,6 +232,7 @@ class Forwarder:
                 "SELECT number FROM forwards WHERE source = ? AND number <= ?", (source, found[0])
             )
             self._delete([number for (number,) in rows.fetchall()])
+        return head
 
     def _delete(self, numbers: Iterable[int]) -> None:
         with self._store.transaction() as db:

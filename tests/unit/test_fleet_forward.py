@@ -153,3 +153,23 @@ def test_a_stream_that_was_replaced_gets_what_waits(store: Store) -> None:
     forwarder.connected()
     forward_all(forwarder)
     assert stream.sequences("watcher") == [3]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_an_older_file_appends_nothing_that_is_in_the_stream(store: Store, share: float) -> None:
+    stream = LossyStream(random.Random(7), share)
+    forwarder = Forwarder(store, stream, lambda: None)
+    keep(store, forwarder, "watcher", *range(1, 31))
+    forward_all(forwarder)
+    # A file of the time of event 10, in which 11 and 12 waited: the others are replayed in several parts.
+    again = Forwarder(store, stream, lambda: None)
+    keep(store, again, "watcher", 11, 12)
+    keep(store, again, "scheduler", 1)
+    forward_all(again)
+    for begin in (13, 20, 27):
+        keep(store, again, "watcher", *range(begin, begin + 7))
+        forward_all(again)
+    assert stream.sequences("watcher") == list(range(1, 34))
+    assert stream.sequences("scheduler") == [1]
+    assert store.db.execute("SELECT count(*) FROM forwards").fetchone() == (0,)
+    assert again.waiting == 0
