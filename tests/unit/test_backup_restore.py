@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from demo.group import REPOSITORY
@@ -44,6 +45,7 @@ from pyrotorque_control.backup.swap import (
     unfinished,
 )
 from pyrotorque_control.group import CommandError
+from pyrotorque_panel.access import AccessState, PanelSession, PanelToken
 
 # --- swaps
 
@@ -315,6 +317,21 @@ def state_folder(folder: Path, *, migrations: int | None = None) -> Path:
                     outbox.add(SERVICE_CHANGED)
             outbox.close()
     return folder
+
+
+@pytest.mark.parametrize("migrations", [None, 1], ids=["this version", "an earlier version"])
+def test_no_browser_is_logged_in_after_a_restore(tmp_path: Path, migrations: int | None) -> None:
+    state = state_folder(tmp_path / "state", migrations=migrations)
+    session = PanelSession(key="a" * 64, number=3, created=2e9, used=2e9, address="::1", browser="b")
+    token = PanelToken(key="c" * 64, name="phone", scope="read", created=2e9)
+    before = AccessState(password="5a$6b", next_number=4, sessions=[session], ended=["d" * 64], tokens=[token])
+    with closing(open_store(state / "panel.sqlite3", STEPS["panel"][:migrations])) as store:
+        store.db.execute("INSERT INTO access VALUES (1, ?)", (msgspec.json.encode(before),))
+    staged_state.prepare_state(state, "restored", MovedPaths(), session=None, seen_before_ns=5, state_dir=state)
+    with closing(open_store(state / "panel.sqlite3", STEPS["panel"])) as store:
+        (body,) = store.db.execute("SELECT body FROM access").fetchone()
+    # The number of the next session is never used again, and programs keep their tokens.
+    assert msgspec.json.decode(body, type=AccessState) == msgspec.structs.replace(before, sessions=[], ended=[])
 
 
 STEPS = staged_state.MIGRATIONS

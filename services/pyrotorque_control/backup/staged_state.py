@@ -4,11 +4,12 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from pyrotorque.epochs import Epochs, RestoredFile
+from pyrotorque.json_input import decode_json
 from pyrotorque.layout import ALL_SERVICES
 from pyrotorque.linux.processes import boot_id
 from pyrotorque.rtorrent.recognition import RECORD_NAME, KnownSession, decode_record, encode_record
@@ -62,6 +63,8 @@ def prepare_state(
                 raise ArchiveError(f"{path.name} is no state of pyrotorque: {store.reset_reason}")
             identity = Epochs(store, service).restore(boot_id(), reason, None if session else seen_before_ns)
             changed += _move_columns(store, _PATHS.get(service, {}), moved)
+            if service == "panel":
+                _end_sessions(store)
             if service == "watcher":
                 set_exact_times(store.db, folder, state_dir)
             if service == "scheduler":
@@ -69,6 +72,16 @@ def prepare_state(
                 _adopt_marks(folder / "marks", identity)
         path.with_name(f"{path.name}.lock").unlink()
     return changed + _move_journals(folder, moved)
+
+
+def _end_sessions(store: Store) -> None:
+    """End the sessions of all browsers: those that have ended since the backup would be valid again."""
+    with store.transaction() as db:
+        for (body,) in db.execute("SELECT body FROM access").fetchall():
+            with suppress(msgspec.DecodeError):
+                access = decode_json(body, type=dict[str, Any])
+                access |= {"sessions": [], "ended": []}
+                db.execute("UPDATE access SET body = ?", (msgspec.json.encode(access),))
 
 
 def _move_columns(store: Store, tables: Mapping[str, Sequence[str]], moved: MovedPaths) -> int:
