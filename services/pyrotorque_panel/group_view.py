@@ -56,8 +56,11 @@ class GroupView:
         return self._data("watcher", lambda: self._ask("watcher", DescribeService(), _TIMEOUT))
 
     def queues(self) -> list[dict[str, Any]]:
-        """What `pyrotorque explain --json` shows; empty if there is no queue. Raises ServiceUnreachable."""
-        return _listed(self.answers.get("queues", self._explain_queues))
+        """What `pyrotorque explain --json` shows; empty if there is no queue.
+
+        Raises ServiceUnreachable, also while rTorrent is away: what is unknown is not empty.
+        """
+        return self._listed(self.answers.get("queues", self._explain_queues))
 
     def queues_soon(self, seconds: float) -> list[dict[str, Any]] | None:
         """As `queues`, or what they were some seconds ago, or None while their explanation takes longer than `seconds`.
@@ -65,14 +68,27 @@ class GroupView:
         With many items it takes rTorrent a while.
         """
         answer = self.answers.get_within("queues", self._explain_queues, seconds)
-        return None if answer is None else _listed(answer)
+        return None if answer is None else self._listed(answer)
 
     def _explain_queues(self) -> Answer:
-        return self._ask("scheduler", ExplainQueue(), _EXPLAIN_TIMEOUT)
+        return self._explained(ExplainQueue())
 
     def explain(self, item: str) -> Answer:
-        """Why an item is started or not."""
-        return self._ask("scheduler", ExplainQueue(item=item), _EXPLAIN_TIMEOUT)
+        """Why an item is started or not. Raises ServiceUnreachable."""
+        return self._explained(ExplainQueue(item=item))
+
+    def _explained(self, request: ExplainQueue) -> Answer:
+        if self.ring.hangs:
+            # The scheduler would wait for rTorrent, too, and give no other answer meanwhile.
+            raise ServiceUnreachable(str(cleaned(self.ring.problem)))
+        return self._ask("scheduler", request, _EXPLAIN_TIMEOUT)
+
+    def _listed(self, answer: Answer) -> list[dict[str, Any]]:
+        if answer.ok:
+            return list(answer.data) if isinstance(answer.data, list) else []
+        if any(job.get("kind") == "queue" for job in self.jobs()):
+            raise ServiceUnreachable(answer.text)
+        return []
 
     def metafiles(self, state: str, after: int, limit: int = 200) -> dict[str, Any]:
         """A page of the ledger, newest first. Raises ServiceUnreachable."""
@@ -140,7 +156,7 @@ class GroupView:
         """Everything on the first page; what is unknown is None, and is among the needs.
 
         With `queues_within`, the explanation of the queues is waited for so many seconds: if it takes longer,
-        `queues_pending` is set.
+        `queues_pending` is set; if it is unknown, `queues_problem` is the reason.
         """
         with ThreadPoolExecutor(3) as pool:
             futures = [pool.submit(_attempt, call) for call in (self.jobs, self.watcher, self.processes)]
@@ -179,6 +195,7 @@ class GroupView:
             "watcher": watcher,
             "queues": queues,
             "queues_pending": queues is None and not queues_error,
+            "queues_problem": queues_error,
             "processes": processes,
             "rtorrent": {"version": self.ring.version, "problem": cleaned(self.ring.problem), "since": self.ring.since},
         }
@@ -223,10 +240,6 @@ class GroupView:
             more = int(counts["failed"]) - len(failed)
             needs.append(_need("metafiles", f"{more} more", "metafiles were not loaded", 0.0, more))
         return needs
-
-
-def _listed(answer: Answer) -> list[dict[str, Any]]:
-    return list(answer.data) if answer.ok and isinstance(answer.data, list) else []
 
 
 def _need(kind: str, subject: str, reason: str, since: float, count: int = 1) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyrotorque.actions import folder_labels
-from pyrotorque.errors import PyrotorqueError
+from pyrotorque.errors import PyrotorqueError, ServiceUnreachable, StateError
 from pyrotorque_panel import page_texts
+from pyrotorque_panel.cleaning import cleaned_text
 from pyrotorque_panel.exchange import NotFound, PanelRequest, PanelResponse, PanelRoute, redirect
 from pyrotorque_panel.fleet_routes import fleet_pages
 from pyrotorque_panel.group_choice import GroupChoice
@@ -49,7 +50,7 @@ class Pages:
             PanelRoute("GET", "/static/{name}", "public", "none", self._static_file),
             page("/", lambda r: redirect(f"{self.renderer.home(r)}/")),
             page(f"{GROUP}/", self._overview),
-            page(f"{GROUP}/queue", self._queue),
+            page(f"{GROUP}/queue", self._queue, "Queue", live=True),
             page(f"{GROUP}/items", self._item),
             page(f"{GROUP}/metafiles", self._metafiles),
             page(f"{GROUP}/metafiles/add", self._add),
@@ -64,7 +65,7 @@ class Pages:
                 lambda r, act: act.approve(r.who, r.params["job"], r.value("plan")),
             ),
             form(f"{GROUP}/quarantine/restore", lambda r, act: act.restore(r.who, r.value("entry"))),
-            page(f"{GROUP}/jobs", self._jobs),
+            page(f"{GROUP}/jobs", self._jobs, "Jobs", live=True),
             page(f"{GROUP}/events", self._events),
             *fleet_pages(lambda r: self.groups.of(r).view.fleet, GROUP, page, self.renderer.show),
             page(f"{GROUP}/live", lambda _: PanelResponse(stream="live")),
@@ -80,10 +81,21 @@ class Pages:
             form(f"{GROUP}/services/{{service}}/restart", lambda r, act: act.restart(r.who, r.params["service"])),
         ]
 
-    def _page(self, path: str, handler: Callable[[PanelRequest], PanelResponse]) -> PanelRoute:
+    def _page(
+        self, path: str, handler: Callable[[PanelRequest], PanelResponse], name: str = "Overview", *, live: bool = False
+    ) -> PanelRoute:
+        """While what it shows is away, the reason is in its place, with tabs, sentence of an action, and stream.
+
+        Its status is 200: a script replaces no page by an answer of 500 or more, which would leave the old one there.
+        """
+
         def respond(request: PanelRequest) -> PanelResponse:
             self.groups.of(request)
-            return handler(request)
+            try:
+                return handler(request)
+            except (ServiceUnreachable, StateError) as error:
+                problem = cleaned_text(str(error))
+                return self.renderer.show(request, "away.html", name, problem=problem, live=live)
 
         return PanelRoute("GET", path, "page", "read", respond)
 
@@ -115,8 +127,11 @@ class Pages:
         queues: list[Any] = []
         problem = ""
         if item:
-            answer = view.explain(item)
-            queues, problem = (list(answer.data or []), "") if answer.ok else ([], answer.text)
+            try:
+                answer = view.explain(item)
+                queues, problem = (list(answer.data or []), "") if answer.ok else ([], answer.text)
+            except ServiceUnreachable as error:
+                problem = str(error)
         return self.renderer.show(
             request, "item.html", "Queue", title="Why not?", item=item, queues=queues, problem=problem
         )

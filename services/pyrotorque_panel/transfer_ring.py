@@ -11,7 +11,7 @@ import msgspec
 from pyrotorque.disk_usage import Disk, DiskUsage
 from pyrotorque.errors import RTorrentError, RTorrentFault
 from pyrotorque.json_input import decode_json
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent import ExchangeFailed, RTorrent
 from pyrotorque.store import Connection
 
 EVERY: Final = 10.0
@@ -56,6 +56,8 @@ class TransferRing:
         self._usage = DiskUsage()
         self._next_folders = 0.0
         self.problem = ""
+        self.hangs = False
+        """rTorrent gave no answer in time: who asks it waits."""
         self.since = 0.0
         self.version = ""
         self.free_bytes: int | None = None
@@ -68,6 +70,7 @@ class TransferRing:
     def sample(self, rtorrent: RTorrent | None, now: float) -> None:
         """Ask rTorrent once; every ten minutes also for the folders of all items."""
         answers: list[Any] = []
+        hangs = False
         problem = "the address of rTorrent is unknown: set scgi_url in [TORQUE]"
         with_folders = now >= self._next_folders
         if rtorrent is not None:
@@ -76,9 +79,10 @@ class TransferRing:
                 answers, problem = list(rtorrent.multicall(calls)), ""
             except RTorrentError as error:
                 problem = str(error)
+                hangs = isinstance(error, ExchangeFailed) and error.reason == "timeout"
         if bool(problem) != bool(self.problem) or not self.since:
             self.since = now
-        self.problem = problem
+        self.problem, self.hangs = problem, hangs
         numbers = [_number(answer) for answer in answers[:5]] or [None] * 5
         made = TransferSample(
             at=now, down=numbers[0], up=numbers[1], downloading=numbers[2], seeding=numbers[3], items=numbers[4]

@@ -20,7 +20,7 @@ from tests.axe import SIZES, all_pages
 from tests.browser import visitor
 from tests.contracts.test_panel_fleet import FakeFleet
 from tests.panel_pictures import DOCS, SHOWN, take
-from tests.panel_scene import panel_scene
+from tests.panel_scene import PanelScene, panel_scene
 from tests.panel_states import STATES, panel_in
 from tests.waiting import eventually
 
@@ -43,19 +43,47 @@ def test_every_page_is_accessible_in_each_state(browser: Browser, layout: Layout
             with visitor(
                 browser, scene.origin, cookie, width=width, color_scheme=scheme, reduced_motion="reduce"
             ) as person:
-                paths = [f"/g/main/{page}" for page in PAGES if name != "away" or page not in ("queue", "jobs")]
-                assert all_pages(person, paths) == [], (width, scheme)
+                assert all_pages(person, [f"/g/main/{page}" for page in PAGES]) == [], (width, scheme)
 
 
-def test_what_is_away_is_said_on_its_own_page(browser: Browser, layout: Layout) -> None:
+def _refreshed(scene: PanelScene) -> bool:
+    """Let the open pages look what is new."""
+    scene.streams.publish("main", {"id": 0, "type": "Sampled"})
+    return True
+
+
+@pytest.mark.parametrize("page", ["queue", "jobs"])
+def test_an_open_page_shows_that_its_service_is_away_and_that_it_is_back(
+    browser: Browser, layout: Layout, page: str
+) -> None:
     layout.prepare()
-    with panel_in(STATES["away"](), layout) as scene:
-        for width, scheme in SIZES:
-            with visitor(browser, scene.origin, scene.login(), width=width, color_scheme=scheme) as person:
-                for page in ("queue", "jobs"):
-                    assert all_pages(person, [f"/g/main/{page}"]) == []
-                    assert "the scheduler does not answer" in person.page.locator("main").inner_text()
-                person.problems.clear()  # the status 503
+    state = STATES["well"]()
+    jobs = state.jobs
+    with panel_in(state, layout) as scene, visitor(browser, scene.origin, scene.login()) as person:
+        content = person.page.locator("main")
+        person.open(f"/g/main/{page}")
+        person.page.get_by_text("live", exact=True).wait_for()
+        content.get_by_role("button", name="Pause").first.wait_for()
+        state.jobs = None
+        eventually(lambda: _refreshed(scene) and "the scheduler does not answer" in content.inner_text())
+        assert content.get_by_role("button").count() == 0, "what is unknown is not shown as it was before"
+        state.jobs = jobs
+        eventually(lambda: _refreshed(scene) and content.get_by_role("button").count())
+        assert person.page.locator("#live").inner_text() == "live"
+
+
+def test_a_page_after_an_error_says_that_it_is_live(browser: Browser, layout: Layout) -> None:
+    layout.prepare()
+    with panel_in(STATES["well"](), layout) as scene, visitor(browser, scene.origin, scene.login()) as person:
+        person.open("/g/main/jobs")
+        person.page.get_by_text("live", exact=True).wait_for()
+        person.page.evaluate("() => document.querySelectorAll('[name=token]').forEach((each) => { each.value = 'x'; })")
+        with person.page.expect_response(lambda answer: answer.status == 403):
+            person.press("Pause: queue")
+        button = person.page.get_by_role("button", name="Pause: queue", exact=True)
+        eventually(lambda: _refreshed(scene) and button.count())
+        person.page.locator("#live").get_by_text("live", exact=True).wait_for()
+        person.problems.clear()  # the status 403
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)

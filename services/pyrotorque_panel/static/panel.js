@@ -4,7 +4,6 @@
 "use strict";
 const SHORTEST = 100; // milliseconds between two refreshes, doubled up to LONGEST while more and more happens
 const LONGEST = 1000;
-const live = document.getElementById("live");
 const stream = document.getElementById("stream");
 let busy = false;
 let again = false;
@@ -45,11 +44,16 @@ async function refresh() {
   }, pause);
 }
 
+// An answer without the place for it, such as an error, may have replaced the page: the next page has a new place.
+let shown = "";
 function show(text) {
+  shown = text;
+  const live = document.getElementById("live");
   if (!live || live.textContent === text) return;
   live.textContent = text;
   live.classList.toggle("lost", text !== "live");
 }
+document.addEventListener("htmx:after:swap", () => { if (shown) show(shown); });
 
 // What is asked of the services may be a second old when something happens: look once more.
 let later = 0;
