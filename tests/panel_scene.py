@@ -119,7 +119,6 @@ def panel_scene(
         access=access,
         streams=streams,
         record=lambda by, action, target, ok, text: recorded.append((by, action, target, ok)),
-        secret=b"secret of the test",
     )
     app = make_app(parts)
     listener = listen_tcp(parts.settings.address, 0)

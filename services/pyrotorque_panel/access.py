@@ -54,6 +54,8 @@ class AccessState(msgspec.Struct, kw_only=True):
     ended: list[str] = []
     """The newest keys of sessions that have ended by themselves: their browsers are known."""
     tokens: list[PanelToken] = []
+    form_secret: str = ""
+    """Makes the tokens of forms, together with a session: an open page outlives the process that made it."""
 
 
 class PanelIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,10 +82,16 @@ class Access:
         self._lock = threading.RLock()
         self._links, self._limit = LoginLinks(clock), LoginLimit(clock)
         self._checking = threading.Lock()
-        self.changed = False
-        """Only times of use have changed since the last save."""
+        self.changed = not state.form_secret
+        """Nothing has changed since the last save but times of use, or the secret of forms was made."""
+        state.form_secret = state.form_secret or secrets.token_hex(32)
         self.on_change: Callable[[], None] = lambda: None
         """Called when sessions or tokens may have ended."""
+
+    @property
+    def form_secret(self) -> bytes:
+        """The same for as long as sessions are."""
+        return self._state.form_secret.encode()
 
     # -- sessions
 
@@ -127,6 +135,7 @@ class Access:
         with self._lock:
             count = len(self._state.sessions)
             self._state.sessions, self._state.ended = [], []
+            self._state.form_secret = secrets.token_hex(32)
             self._links.end_all()
         self._changed()
         return count

@@ -26,14 +26,13 @@ from pyrotorque_panel.watched_groups import WatchedGroup
 
 @dataclass(frozen=True)
 class PanelParts:
-    """What an application is made of; `secret` makes the tokens of forms. The first group is the panel's own."""
+    """What an application is made of. The first group is the panel's own."""
 
     settings: PanelSettings
     groups: Sequence[WatchedGroup]
     access: Access
     streams: Streams
     record: Record
-    secret: bytes
 
     @property
     def cookie(self) -> str:
@@ -46,7 +45,7 @@ def make_app(parts: PanelParts) -> PanelApp:
     """The application, with all of its routes behind one gate."""
     parts.access.on_change = parts.streams.look
     base, number = parts.settings.base_path.rstrip("/"), version("pyrotorque")
-    gate = Gate(parts.settings, parts.access, parts.cookie, parts.secret)
+    gate = Gate(parts.settings, parts.access, parts.cookie)
     groups = GroupChoice([_shown(group, parts) for group in parts.groups])
     api = PanelApi(groups, lambda: document(app.routes, number, base))
     templates = Templates(base=base, version=number)

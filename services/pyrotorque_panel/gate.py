@@ -55,11 +55,10 @@ class Admission:
 class Gate:
     """One decision for all routes; what no rule allows is refused."""
 
-    def __init__(self, settings: PanelSettings, access: Access, cookie: str, secret: bytes) -> None:
+    def __init__(self, settings: PanelSettings, access: Access, cookie: str) -> None:
         self._settings = settings
         self._access = access
         self._cookie = cookie
-        self._secret = secret
 
     def admit(self, facts: RequestFacts, now: float) -> Admission | Refusal:
         if {"host", "authorization", "origin", "content-length"} & set(facts.repeated):
@@ -99,7 +98,7 @@ class Gate:
     def form_token(self, identity: PanelIdentity) -> str:
         """A secret that only pages of this panel have: another site cannot send it along."""
         who = identity.session or identity.name
-        return hmac.new(self._secret, who.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
+        return hmac.new(self._access.form_secret, who.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
 
     def is_form_token(self, identity: PanelIdentity, given: str) -> bool:
         return hmac.compare_digest(self.form_token(identity).encode(), given.encode("utf-8", "surrogatepass"))

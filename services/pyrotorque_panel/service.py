@@ -1,7 +1,6 @@
 """The panel's loop: receives events, owns the database, samples rTorrent every ten seconds, keeps the port open."""
 
 import logging
-import secrets
 import threading
 import time
 from functools import partial
@@ -70,7 +69,6 @@ class Panel:
         self.access = Access(self._stored_access(), self._save_access)
         self._groups: list[WatchedGroup] = []
         self._followers: list[GroupFollower] = []
-        self._secret = secrets.token_bytes(32)
         self._port = PanelPort(self._app, self._layout.panel_port)
         self._requests = PanelRequests(self.access, self._port)
         self._next_flush = 0.0
@@ -118,7 +116,6 @@ class Panel:
                 access=self.access,
                 streams=streams,
                 record=self._record,
-                secret=self._secret,
             )
         )
 

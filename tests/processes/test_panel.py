@@ -259,6 +259,19 @@ def test_sessions_and_tokens_survive_a_kill(group: PanelGroup) -> None:
     assert group.request("GET", "/settings", cookie)[0] == 303, "a new password ends all sessions"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_page_from_before_a_restart_of_the_panel_can_act(group: PanelGroup, number: int) -> None:
+    group.start("panel")
+    cookie = group.login()
+    token = group.form_token(cookie)
+    group.stop("panel", number)
+    group.start("panel")
+    eventually(lambda: group.request("GET", "/settings", cookie)[0] == 200)
+    for path in ("/settings/theme", "/settings/tokens/remove", "/logout"):
+        assert group.form(path, f"token={token}&name=dark&back=/settings", cookie)[0] == 303, path
+    assert group.form("/settings/theme", f"token={token}&name=dark", group.login())[0] == 403, "of another session"
+
+
 def test_a_port_in_use_is_reported_and_tried_again(group: PanelGroup) -> None:
     with socket.create_server(("127.0.0.1", group.port)):
         group.start("panel")

@@ -46,6 +46,24 @@ def test_a_new_password_ends_all_sessions_and_a_restart_none() -> None:
     assert again.login_by_password("wrong", "a", "b", NOW) is None
 
 
+def test_forms_are_valid_as_long_as_sessions_are() -> None:
+    made = access()
+    again = access(msgspec.json.decode(made.snapshot(), type=AccessState))
+    assert again.form_secret == made.form_secret
+    assert len(made.form_secret) == 64
+    assert access().form_secret != made.form_secret
+    again.log_out("another")
+    assert again.form_secret == made.form_secret
+    again.end_all_sessions()
+    assert again.form_secret != made.form_secret
+
+
+def test_the_secret_of_forms_is_stored_before_one_is_shown() -> None:
+    made = access()
+    assert made.changed, "with the next times of use"
+    assert not access(msgspec.json.decode(made.snapshot(), type=AccessState)).changed
+
+
 def test_without_a_password_none_is_right() -> None:
     for password in ("", "0", "x"):
         assert access().login_by_password(password, "a", "b", NOW) is None
