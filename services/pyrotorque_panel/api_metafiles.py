@@ -15,7 +15,7 @@ from pyrotorque_panel.api_types import (
     Paths,
     Word,
 )
-from pyrotorque_panel.exchange import PanelRequest, PanelRoute, QueryParameter
+from pyrotorque_panel.exchange import PanelRequest, PanelRoute, QueryParameter, Upload
 
 
 def metafile_routes(make: ApiRouting) -> list[PanelRoute]:
@@ -30,7 +30,7 @@ def metafile_routes(make: ApiRouting) -> list[PanelRoute]:
 
     def add(request: PanelRequest) -> str:
         wanted: MetafileAddition = decoded(request, MetafileAddition)
-        return actions(request).add(request.who, [b64decode(wanted.metafile)], "", wanted.folder)
+        return actions(request).add(request.who, [Upload("", b64decode(wanted.metafile))], "", wanted.folder)
 
     def add_magnet(request: PanelRequest) -> str:
         wanted: MagnetAddition = decoded(request, MagnetAddition)

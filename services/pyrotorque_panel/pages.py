@@ -56,7 +56,7 @@ class Pages:
             page(f"{GROUP}/metafiles/add", self._add),
             form(
                 f"{GROUP}/metafiles/add",
-                lambda r, act: act.add(r.who, [file.content for file in r.files], r.value("magnet"), r.value("folder")),
+                lambda r, act: act.add(r.who, r.files, r.value("magnet"), r.value("folder")),
                 UPLOAD_MAX,
             ),
             page(f"{GROUP}/cleanup", self._cleanup),

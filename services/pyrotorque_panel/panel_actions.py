@@ -9,12 +9,18 @@ from pyrotorque import actions
 from pyrotorque.actions import Actor
 from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, UserError
 from pyrotorque.layout import Layout
+from pyrotorque.requests import Answer
+from pyrotorque.text import printable
 from pyrotorque_panel.access import PanelIdentity
 from pyrotorque_panel.cleaning import cleaned_text
 from pyrotorque_panel.command_runner import CommandRunner
+from pyrotorque_panel.exchange import Upload
 
 # A run that takes longer continues; the page shows its end.
 _RUN_TIMEOUT: Final = 10.0
+_SHOWN: Final = 5
+"""Metafiles that a sentence names."""
+_NAME_MAX: Final = 100
 
 Record = Callable[[str, str, str, bool, str], None]
 
@@ -79,21 +85,26 @@ class PanelActions:
         """Restart a service of the group."""
         return self._done(actions.restart_service(self._actor(who), service).text)
 
-    def add(self, who: PanelIdentity, files: Sequence[bytes], magnet: str, folder: str) -> str:
-        """Metafiles, and a magnet link if it is not empty."""
+    def add(self, who: PanelIdentity, files: Sequence[Upload], magnet: str, folder: str) -> str:
+        """Metafiles, and a magnet link if it is not empty; one that cannot be added keeps none of the others away."""
         if not files and not magnet.strip():
             raise UserError("choose a metafile, or paste a magnet link")
-        actor, added = self._actor(who), list[str]()
-        try:
-            for content in files:
-                added.append(actions.add_metafile(actor, content, folder).text)
-            if magnet.strip():
-                added.append(actions.add_magnet(actor, magnet, folder).text)
-        except PyrotorqueError as error:
-            if added:
-                raise ActionRefused(self._done(f"{'; '.join(added)}; then: {error}")) from error
-            raise
-        return self._done("; ".join(added))
+        actor = self._actor(who)
+        adds = [(each.name, partial(actions.add_metafile, actor, each.content, folder)) for each in files]
+        if magnet.strip():
+            adds.append(("the magnet link", partial(actions.add_magnet, actor, magnet, folder)))
+        added, failed = list[Answer](), list[str]()
+        for name, add in adds:
+            try:
+                added.append(add())
+            except PyrotorqueError as error:
+                if len(adds) == 1:
+                    raise
+                failed.append(f"{printable(name)[:_NAME_MAX]}: {error}")
+        text = self._done(_additions(added, failed))
+        if failed:
+            raise ActionRefused(text)
+        return text
 
     def note(self, who: PanelIdentity, action: str, target: str, text: str, *, ok: bool = True) -> None:
         """Store the event of an action of the panel itself, such as a new token."""
@@ -106,6 +117,16 @@ class PanelActions:
     def _done(self, text: str) -> str:
         self.changed()
         return cleaned_text(text)
+
+
+def _additions(added: Sequence[Answer], failed: Sequence[str]) -> str:
+    parts = [each.text for each in added]
+    if len(added) > _SHOWN:
+        parts = [f"added {len(added)} metafiles to {added[0].data['folder']}"]
+    if failed:
+        more = [f"and {len(failed) - _SHOWN} more"] if len(failed) > _SHOWN else []
+        parts += [f"not added: {'; '.join([*failed[:_SHOWN], *more])}"]
+    return "; ".join(parts)
 
 
 def outcome(action: Callable[[], str]) -> tuple[bool, str]:

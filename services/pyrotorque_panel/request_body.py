@@ -16,7 +16,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a client could fill the log with warnings
-_FILES_MAX: Final = 20
+_FILES_MAX: Final = 200
 FIELDS_MAX: Final = 60
 
 
@@ -78,8 +78,9 @@ async def multipart_form(request: Request) -> tuple[dict[str, list[str]], list[U
                         files.append(Upload(value.filename[:300], await value.read()))
                 else:
                     form.setdefault(name, []).append(value)
-    except HTTPException as error:
-        raise ValueError(error.detail) from error
-    except MultiPartException as error:
-        raise ValueError(error.message) from error
+    except (HTTPException, MultiPartException) as error:
+        text = error.detail if isinstance(error, HTTPException) else error.message
+        if text.startswith("Too many files"):
+            text = f"it has more than {_FILES_MAX} files: send fewer at once"
+        raise ValueError(text) from error
     return form, files
