@@ -49,7 +49,8 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_UPLOADS_AT_ONCE: Final = 2
+_UPLOADS_MAX: Final = 4
+_UPLOADS_PER_CALLER: Final = 2
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/form-data"
 
@@ -77,7 +78,8 @@ class PanelApp:
         self._streams = streams
         self._error_page = renderer.error_page
         self._threads: HandlerThreads | None = None
-        self._uploads = 0
+        self._uploads: Counter[str] = Counter()
+        """By caller, those whose body is not complete, or that are carried out."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -122,16 +124,19 @@ class PanelApp:
         self, request: Request, route: PanelRoute, params: Mapping[str, str], admitted: Admission
     ) -> Response:
         is_upload = route.body_max > 1 << 20
-        if is_upload and self._uploads >= _UPLOADS_AT_ONCE:
+        caller = _caller(admitted.identity, admitted.address)
+        if is_upload and (self._uploads[caller] >= _UPLOADS_PER_CALLER or self._uploads.total() >= _UPLOADS_MAX):
             return self._error(route.kind, 429, "other uploads are not complete yet", "busy")
-        self._uploads += is_upload
+        self._uploads[caller] += is_upload
         try:
             read = await self._read(request, route, params, admitted)
             if isinstance(read, Response):
                 return read
             return await self._run(route, read)
         finally:
-            self._uploads -= is_upload
+            self._uploads[caller] -= is_upload
+            if not self._uploads[caller]:
+                del self._uploads[caller]
 
     async def _run(self, route: PanelRoute, request: PanelRequest) -> Response:
         kind = route.kind
@@ -160,8 +165,7 @@ class PanelApp:
         if route.kind == "public" and route.method == "GET":
             return route.handler(request)  # it blocks on nothing, and must not wait for handlers that do
         self._threads = self._threads or HandlerThreads()  # made in the loop that uses it
-        caller = request.identity.name if request.identity else f"login {request.address}"
-        return await self._threads.run(caller, partial(route.handler, request))
+        return await self._threads.run(_caller(request.identity, request.address), partial(route.handler, request))
 
     # -- reading
 
@@ -254,3 +258,8 @@ class PanelApp:
         """Whether a stream that begins now may go on."""
         begun = time.monotonic()
         return lambda: self._gate.is_still_admitted(who, time.monotonic() - begun, time.time())
+
+
+def _caller(identity: PanelIdentity | None, address: str) -> str:
+    """Who has a limit of requests."""
+    return identity.name if identity else f"login {address}"

@@ -1,8 +1,11 @@
 """Metafiles that are sent to the panel: all that are good are added, and each one that is not is named."""
 
+import socket
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from demo.metafiles import make_metafile
@@ -11,8 +14,10 @@ from pyrotorque.layout import Layout
 from pyrotorque.options import Options
 from tests.configured import configured
 from tests.panel_scene import PanelScene, Reply, panel_scene
+from tests.waiting import eventually
 
 ADD = "/g/main/metafiles/add"
+API = "/api/v1/groups/main/metafiles"
 BOUNDARY = "a-boundary"
 MAGNET = "magnet:?xt=urn:btih:" + "ab" * 20
 
@@ -96,3 +101,36 @@ def test_of_many_that_are_bad_some_are_named(scene: PanelScene, watch: Path) -> 
     assert "4.torrent: " in shown
     assert "5.torrent: " not in shown
     assert shown.endswith("and 4 more")
+
+
+def slow(scene: PanelScene, token: Mapping[str, str], path: str = API) -> socket.socket:
+    """An upload whose body does not arrive."""
+    made = scene.connect()
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {token['Authorization']}\r\n"
+    made.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 90000\r\n\r\n{{".encode())
+    return made
+
+
+def api_status(scene: PanelScene, token: Mapping[str, str], name: str) -> int:
+    body = msgspec.json.encode({"metafile": b64encode(make_metafile(name)).decode(), "folder": ""})
+    return scene.request("POST", API, {**token, "Content-Type": "application/json"}, body).status
+
+
+def test_uploads_of_one_caller_keep_out_no_other(scene: PanelScene, watch: Path) -> None:
+    token, cookie = scene.token("act"), scene.login()
+    waiting = [slow(scene, token) for _ in range(2)]
+    eventually(lambda: api_status(scene, token, "Own") == 429, why="it has two uploads already")
+    for _ in range(2):
+        assert send(scene, cookie, metafiles(1)).status == 303
+    for connection in waiting:
+        connection.close()
+    eventually(lambda: api_status(scene, token, "After them") == 200)
+
+
+def test_uploads_of_all_callers_are_limited(scene: PanelScene, watch: Path) -> None:
+    for name in ("one", "two"):
+        token = {"Authorization": f"Bearer {scene.access.make_token(name, 'act', 0.0)}"}
+        for _ in range(2):
+            slow(scene, token)
+        eventually(lambda token=token: api_status(scene, token, "Own") == 429)  # type: ignore[misc]
+    assert send(scene, scene.login(), metafiles(1)).status == 429
