@@ -32,6 +32,14 @@ pytestmark = [
 PAGES: Final = ("", "queue", "metafiles", "jobs")
 """Those that differ most by state; all of them are tested on a real group in test_panel_pages.py."""
 KIB: Final = 1024
+CUT_OFF: Final = """lines => [...document.querySelectorAll("main *, .tabs a, .bar *")].filter(element => {
+    const style = getComputedStyle(element), line = parseFloat(style.lineHeight);
+    if (!element.clientWidth || element.matches("svg, svg *, input, select, progress, bdi")) return false;
+    const hidden = style.overflow !== "visible" && element.scrollHeight > element.clientHeight + 1;
+    const few = lines === 1 || element.clientHeight < 1.9 * line;
+    return element.scrollWidth > element.clientWidth + 1 || (hidden && few);
+}).map(element => element.outerHTML.slice(0, 120))"""
+"""Elements with text that reaches out of them, or that is not shown, although fewer than so many lines are."""
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -44,6 +52,23 @@ def test_every_page_is_accessible_in_each_state(browser: Browser, layout: Layout
                 browser, scene.origin, cookie, width=width, color_scheme=scheme, reduced_motion="reduce"
             ) as person:
                 assert all_pages(person, [f"/g/main/{page}" for page in PAGES]) == [], (width, scheme)
+
+
+@pytest.mark.parametrize("name", ["well", "many", "away"])
+def test_each_text_can_be_read_on_a_small_phone(browser: Browser, layout: Layout, name: str) -> None:
+    layout.prepare()
+    state = STATES[name]()
+    long = "Some.Release.With.The.Same.Beginning." * 5
+    state.events = [{"type": "TorrentCompleted", "name": f"{long}{number}", "at": time.time()} for number in range(9)]
+    with (
+        panel_in(state, layout) as scene,
+        visitor(browser, scene.origin, scene.login(), width=320, reduced_motion="reduce") as person,
+    ):
+        assert all_pages(person, [f"/g/main/{page}" for page in (*PAGES, "events")]) == []
+        for page in (*PAGES, "events"):
+            person.open(f"/g/main/{page}")
+            # The first page shows two lines of a name: its links lead to the whole one.
+            assert person.page.evaluate(CUT_OFF, 1 if page else 2) == [], page
 
 
 def _refreshed(scene: PanelScene) -> bool:
