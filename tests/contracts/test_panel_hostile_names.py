@@ -15,6 +15,7 @@ import jinja2
 import pytest
 
 from pyrotorque.disk_usage import Disk
+from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, ExplainQueue, Request
 from pyrotorque.settings.schema import FleetSettings, RTorrentSettings, Settings
@@ -122,6 +123,7 @@ def _page(text: str) -> _Page:
     return made
 
 
+AWAY: Final = "the scheduler does not answer "
 TEMPLATES: Final = {path.name for path in (Path(pages.__file__).parent / "templates").iterdir()}
 PLAN: Final = {
     "job": "tidy", "removals": [
@@ -263,3 +265,7 @@ def _pages(scene: PanelScene, name: str) -> Iterator[_Page]:
         assert reply.status in (200, 303, 404), path
         if reply.headers.get("content-type", "").startswith("text/html"):
             yield _page(reply.text)
+    with patch.object(group_view.GroupView, "jobs", side_effect=ServiceUnreachable(f"{AWAY}{name}")):
+        page = _page(scene.request("GET", "/g/main/jobs", cookie).text)
+    assert AWAY in "\n".join(page.texts)
+    yield page
