@@ -11,7 +11,7 @@ import click
 
 from pyrotorque.errors import LayoutError, PyrotorqueError
 from pyrotorque.foreign_errors import explain
-from pyrotorque.home import expand_home
+from pyrotorque.home import UnknownHome, expand_home
 from pyrotorque.humanize import duration
 from pyrotorque.options import Options
 from pyrotorque.settings import configuration_dir
@@ -55,6 +55,16 @@ _COMMANDS: Final = (
 
 class _ReaderLeft(Exception):
     """The reader of a pipe has left: no OSError, because click ends the process with 1 for that."""
+
+
+class _UnknownGroup:
+    """Instead of a group whose folder is unknown: an error for the sub-commands that use it, not for help."""
+
+    def __init__(self, error: UnknownHome) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        raise self._error
 
 
 class _LazyGroup(click.Group):
@@ -207,7 +217,14 @@ def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
       log/torque.log        the main log; log/NAME.log for each service
       run/pyrotorque        the guard file: required to run in the background
     """
-    group = Group(configuration_dir(given["config_dir"]), _options(given))
+    options = _options(given)
+    try:
+        group = Group(configuration_dir(given["config_dir"]), options)
+    except UnknownHome as error:
+        if ctx.invoked_subcommand is None:
+            raise
+        ctx.obj = _UnknownGroup(error)
+        return EX_OK
     ctx.obj = group
     if ctx.invoked_subcommand is not None:
         return EX_OK

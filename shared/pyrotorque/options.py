@@ -38,8 +38,8 @@ def read_options(layout: Layout) -> Options:
     for path in sorted((layout.options_file, layout.earlier_options_file), key=_written, reverse=True):
         try:
             return decode_json(read_regular_file(path), type=Options)
-        except FileNotFoundError:
-            continue
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # a file instead of the folder is the subject of a message of its own
         except (OSError, msgspec.DecodeError) as error:
             _warn_once(path, getattr(error, "strerror", None) or str(error))
     return Options()

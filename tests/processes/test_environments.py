@@ -259,6 +259,45 @@ def test_a_configuration_directory_below_an_unknown_home_names_the_cure(home: Ho
 
 
 @pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["fields", "tracker"], 0, "tracker"),
+        (["--help"], 0, "Usage: pyrotorque"),
+        (["--version"], 0, "pyrotorque "),
+        *(
+            ([name, "--help"], 0, f"Usage: pyrotorque {name}")
+            for name in ("check", "fields", "accept-rtorrent", "backup", "panel", "ctl", "fleet")
+        ),
+        (["panel", "token", "--help"], 0, "Usage: pyrotorque panel token"),
+        *(([name], 78, "the home folder for ~/.pyroscope is unknown") for name in ("status", "events", "panel", "ctl")),
+        (["explain", "x"], 78, "the home folder for ~/.pyroscope is unknown"),
+    ],
+)
+def test_help_and_what_needs_no_group_need_no_home(words: list[str], code: int, text: str) -> None:
+    environment = Environment({"HOME": None, "PYTHONPATH": IMPORTED}, uid=54321)
+    command = environment.wrapped([sys.executable, "-m", "pyrotorque_control", *words])
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment.applied(clean_environment()), check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert text in (done.stderr if code else done.stdout)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["check"], ["status"], [], ["--restart"]])
+def test_a_file_instead_of_the_configuration_directory_is_one_message(tmp_path: Path, words: list[str]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    environment = Environment({"PYTHONPATH": IMPORTED})
+    command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(file), *words]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment.applied(clean_environment()), check=False
+    )
+    assert done.returncode in (69, 78), done.stderr
+    assert len((done.stdout + done.stderr).splitlines()) == 1, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "TZ is a rule",
