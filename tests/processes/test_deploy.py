@@ -22,6 +22,7 @@ from pyrotorque.options import Options
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings import load
 from pyrotorque_control.checks.rtorrent_commands import outdated_commands
+from tests.docs_blocks import blocks
 from tests.installing import install
 from tests.waiting import eventually
 
@@ -276,3 +277,37 @@ def test_the_watchdog_starts_the_group_of_its_user_and_costs_nothing_then(short_
             eventually(lambda: not Path(f"/proc/{supervisord}").exists(), timeout=20)
     finally:
         group.stop()
+
+
+@pytest.mark.parametrize(
+    ("page", "command", "made"),
+    [
+        ("deploy/docker/README.md", "docker compose up", ["deploy/docker/data/watch", "deploy/docker/data/downloads"]),
+        ("docs/howto.md", "systemctl --user enable", ["home/.config/systemd/user/pyrotorque.service"]),
+    ],
+)
+def test_the_commands_of_the_pages_work_for_a_new_user(
+    short_folder: Path, page: str, command: str, made: list[str]
+) -> None:
+    """In a checkout, with an empty home; the programs that act on the machine write down that they were called."""
+    (home := short_folder / "home").mkdir()
+    (programs := short_folder / "bin").mkdir()
+    shutil.copytree(DEPLOY, short_folder / "deploy")
+    for name in ("docker", "systemctl", "loginctl"):
+        (programs / name).write_text(f'#!/bin/sh\necho "$PWD" {name} "$@" >> {short_folder}/called\n')
+        (programs / name).chmod(0o755)
+    (block,) = [each for each in blocks("sh") if each.page == page and command in each.text]
+    path = f"{programs}:/usr/bin:/bin"
+    ended = subprocess.run(
+        ["/bin/sh", "-eu", "-c", block.text], cwd=short_folder, env={"HOME": str(home), "PATH": path}, check=False
+    )
+    assert ended.returncode == 0
+    assert command in (short_folder / "called").read_text()
+    assert [each for each in made if not (short_folder / each).exists()] == []
+    if "docker" in command:
+        folder = (short_folder / "called").read_text().split()[0]
+        places = [
+            place for service in yaml(DOCKER / "compose.yml")["services"].values() for place in service["volumes"]
+        ]
+        data = {place.removeprefix("${DATA:-").partition("}")[0] for place in places if place.startswith("${DATA")}
+        assert [(Path(folder) / each).resolve() for each in data] == [short_folder / "deploy/docker/data"]
