@@ -50,6 +50,7 @@ def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
     import subprocess
 
     from pyrotorque.options import Options
+    from pyrotorque.supervisord.folders import full_disk
     from pyrotorque.text import printable
     from pyrotorque_control.group import Group
 
@@ -60,6 +61,9 @@ def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
         guard_file = printable(str(group.guard_file))
         print(f"pyrotorque: the guard file {guard_file} is missing: the group was not started", file=sys.stderr)
         return EX_TEMPFAIL
+    if full := full_disk(group.layout):
+        # The process that starts it cannot write an error to the log.
+        print(f"pyrotorque: the group is being started: {full}", file=sys.stderr)
     with _owners_log(home) as output:
         subprocess.Popen(
             module_command("pyrotorque_control.cron", str(home), *arguments),

@@ -90,7 +90,7 @@ def start(
         if done.returncode == EX_TEMPFAIL:
             raise LimitTooSmall(f"the group did not start: {_last_line(errors)}")
         if done.returncode != 0:
-            raise PyrotorqueError(f"supervisord did not start: {_cause(layout, errors)}")
+            raise _failed(layout, errors)
         found = _wait_until_answers(layout, errors)
         verify(found)
         return found.pid
@@ -199,8 +199,11 @@ def _listener(layout: Layout) -> str:
     )
 
 
-def _cause(layout: Layout, errors: Path) -> str:
-    return _last_line(errors) or full_disk(layout) or "no output"
+def _failed(layout: Layout, errors: Path) -> PyrotorqueError:
+    """Why supervisord has ended; StateError if that is a full disk, which it may not have been able to report."""
+    full = full_disk(layout)
+    text = f"supervisord did not start: {_last_line(errors) or full or 'no output'}"
+    return StateError(text) if full else PyrotorqueError(text)
 
 
 def _last_line(path: Path) -> str:
@@ -226,7 +229,7 @@ def _wait_until_answers(layout: Layout, errors: Path) -> ProcessIdentity:
         except SupervisordError as error:
             if (lock := open_lock(layout.group_lock)) is not None:
                 os.close(lock)
-                raise PyrotorqueError(f"supervisord did not start: {_cause(layout, errors)}") from error
+                raise _failed(layout, errors) from error
             if time.monotonic() > deadline:
                 raise PyrotorqueError(f"{error}; see {layout.log_dir / 'supervisord.log'}") from error
         time.sleep(_POLL_INTERVAL)
