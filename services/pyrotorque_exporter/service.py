@@ -27,6 +27,7 @@ from pyrotorque_exporter.endpoint import Endpoint, EndpointContext
 from pyrotorque_exporter.landing import landing_page
 from pyrotorque_exporter.service_states import ServiceStates
 from pyrotorque_exporter.state import MIGRATIONS, ExporterState
+from pyrotorque_exporter.state_warnings import StateWarnings
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Exporter:
         self._bus, self._state, self._totals = bus, state, totals
         self._services = ServiceStates(time.monotonic)
         self._unsaved_totals: dict[str, TotalsReported] = {}
+        self._warnings = StateWarnings()
         self._trackers = TrackerTotals(_trackers_max(configuration.settings))
         self._endpoints: list[Endpoint] = []
         self._state_dir = configuration.layout.state_dir
@@ -112,7 +114,7 @@ class Exporter:
             self._state.save_tracker_traffic(changes)
         except StateError as error:
             self._trackers.restore_unsaved(changes)
-            log.warning("%s", error)
+            self._warnings.warn(error)
         self._save_totals()
 
     def _save_totals(self) -> None:
@@ -121,7 +123,7 @@ class Exporter:
         try:
             self._state.save_totals(self._unsaved_totals.values())
         except StateError as error:
-            log.warning("%s", error)
+            self._warnings.warn(error)
         else:
             self._unsaved_totals = {}
 
