@@ -225,7 +225,9 @@ class GroupView:
             needs.append(_need("rtorrent", "rTorrent", reason, self.ring.since))
         down = {each["name"]: each for each in processes if each["state"] not in ("RUNNING", "STARTING")}
         for name, error in (("scheduler", jobs_error), ("watcher", watcher_error)):
-            if error and name not in down:
+            # While rTorrent hangs, they wait for it: to restart them would not help.
+            waits = self.ring.hangs and "did not answer within" in error
+            if error and name not in down and not waits:
                 needs.append(_need("service", name, error, 0.0))
         needs += [
             _need("service", name, _STATES.get(each["state"], f"it is {each['state']}"), 0.0)

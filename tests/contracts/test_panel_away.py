@@ -12,6 +12,7 @@ from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, DescribeService, ExplainQueue, PauseJob, Request
 from pyrotorque.rtorrent import ExchangeFailed, RTorrent
+from pyrotorque_panel.group_view import GroupView
 from pyrotorque_panel.transfer_ring import TransferRing
 from tests.panel_scene import PanelScene, panel_scene
 from tests.panel_states import GroupState, panel_in, well
@@ -124,6 +125,28 @@ def test_the_scheduler_gets_no_question_for_rtorrent_while_that_hangs(services: 
         ring.hangs = False
         assert services.problem not in scene.request("GET", "/g/main/items?item=Fedora", cookie).text
         assert services.asked
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+@pytest.mark.parametrize(
+    ("text", "is_named"), [("did not answer within 3 s", False), ("is unreachable: is it running?", True)]
+)
+def test_what_only_waits_for_an_rtorrent_that_hangs_is_not_named(
+    services: Services, layout: Layout, hangs: bool, text: str, is_named: bool
+) -> None:
+    services.problem = "rTorrent did not answer within 10 s: it is busy or hangs"
+    error = ServiceUnreachable(f"a service {text}")
+    with panel_in(services, layout) as scene:
+        scene.parts.groups[0].ring.hangs = hangs
+        with (
+            patch.object(GroupView, "scheduler", side_effect=error),
+            patch.object(GroupView, "watcher", side_effect=error),
+        ):
+            page = scene.request("GET", "/g/main/", {"Cookie": scene.login()}).text
+        needs = page.partition('class="needs"')[2].partition("</ul>")[0]
+        assert services.problem in needs
+        for name in ("scheduler", "watcher"):
+            assert (f"Restart: {name}" in needs) == (is_named or not hangs), name
 
 
 @pytest.mark.parametrize(("reason", "hangs"), [("timeout", True), ("connect", False), ("reset", False)])
