@@ -11,6 +11,7 @@ from pyrotorque.errors import RemovalRefused
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
+from pyrotorque.rtorrent.item_load import ItemLoad
 from pyrotorque.text import encode_json, printable
 
 FOLDER: Final = "removals"
@@ -65,6 +66,8 @@ class RemovalRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How many chunks rTorrent had when the item was closed."""
     seal: str = ""
     """Proves that this group made its entry, see `entry_seals`."""
+    load: ItemLoad = ItemLoad()
+    """Which item it is, if its owner has erased it and loaded it again since."""
 
     @property
     def directory(self) -> bytes:

@@ -25,11 +25,13 @@ from pyrotorque.housekeeping.returned_files import move_back
 from pyrotorque.housekeeping.stop_announcement import is_announced, tracker_counters
 from pyrotorque.housekeeping.tied_files import cut_foreign_tie
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.item_load import ItemLoad, read_load
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import printable
 
-# The item is erased by the same command that finds it closed and stopped: a start in between prevents it.
-_ERASE: Final = ("d.is_open=", "cat=", "branch=d.state=,cat=,d.erase=")
+# The item is erased by the same command that finds it loaded then, closed and stopped: a start in between prevents it.
+_LOADED: Final = "equal=d.load_date=,value={date}"
+_ERASE: Final = 'branch=d.is_open=,cat=,"branch=d.state=,cat=,d.erase="'
 _WITHIN: Final = 10.0  # seconds for rTorrent to do what it was commanded
 _POLL: Final = 0.02
 _KEPT_AFTER_KILL: Final = 7 * 86_400.0
@@ -91,6 +93,7 @@ class Remover:
         try:
             self._stop(removal)
             verified = verify()
+            self._require_same(removal)
             folders = verified.folders
             removal = self._with_facts(removal, verified)
             self._require_unused(removal.files, verified.linked)
@@ -152,9 +155,11 @@ class Remover:
         if removal.data != "keep" and self.session.save(self.rtorrent, info_hash, {"state": 0}, _WITHIN) is not True:
             raise RemovalRefused("rTorrent has not saved that it is stopped (is its disk full?)")
 
-    def _require_same(self, removal: RemovalRecord) -> None:
-        if not is_in_folder(self.rtorrent, removal):
+    def _require_same(self, removal: RemovalRecord) -> ItemLoad:
+        load = read_load(self.rtorrent, removal.info_hash)
+        if not removal.load.is_same(load) or not is_in_folder(self.rtorrent, removal):
             raise RemovalRefused("it was loaded again, or moved, in the meantime")
+        return load
 
     def _with_facts(self, removal: RemovalRecord, verified: VerifiedItem) -> RemovalRecord:
         folder = os.stat(verified.directory) if verified.files else None
@@ -199,11 +204,11 @@ class Remover:
                 os.close(root)
 
     def _erase(self, removal: RemovalRecord) -> None:
-        self._require_same(removal)
+        load = self._require_same(removal)
         self.spend(removal)
         self.session.locate(self.rtorrent, self.rtorrent.identity())
         cut_foreign_tie(self.rtorrent, removal.info_hash)
-        self.rtorrent.call("branch", removal.info_hash, *_ERASE)
+        self.rtorrent.call("branch", removal.info_hash, _LOADED.format(date=load.date), _ERASE, "cat=")
         if self._is_loaded(removal):  # erased within that call, or not at all
             raise RemovalRefused("it was started in the meantime")
         # A killed rTorrent must not come back with it.
@@ -247,10 +252,13 @@ class Remover:
     def _undo(self, removal: RemovalRecord, error: Exception) -> None:
         """Put the files back and start the item if it ran. What cannot be put back stays in the journal.
 
-        An item that was loaded again, in another folder, stays as it is.
+        An item that was loaded again stays as it is: in another folder, or, in this one, started or not.
         """
         try:
             is_same = is_in_folder(self.rtorrent, removal)
+            if not removal.load.is_same(read_load(self.rtorrent, removal.info_hash)):
+                started = self.rtorrent.call("d.state", removal.info_hash) == 1
+                removal = msgspec.structs.replace(removal, started=started)
             if removal.phase in ("moving", "erasing") and removal.entry:
                 if is_same:
                     self.rtorrent.multicall([("d.stop", (removal.info_hash,)), ("d.close", (removal.info_hash,))])

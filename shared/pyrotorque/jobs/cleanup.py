@@ -22,6 +22,7 @@ from pyrotorque.humanize import size
 from pyrotorque.jobs.cleanup_facts import CleanupFacts
 from pyrotorque.long_work import WorkReport
 from pyrotorque.room import store_used
+from pyrotorque.rtorrent.item_load import read_load
 from pyrotorque.text import counted, printable
 
 _SHOWN_MAX: Final = 3
@@ -125,6 +126,7 @@ class Cleanup(CleanupFacts):
         info_hash = planned.candidate.info_hash
         self.require_known_rtorrent()
         self.require_no_erased_handler()
+        load = read_load(self.rtorrent, info_hash)  # before the facts: they are those of this item
         before = read_activity(self.folder)
         again = self.surveyor.survey(self._stored.state, before)
         self.require_complete_list(before, again.items, accept=False)
@@ -146,6 +148,7 @@ class Cleanup(CleanupFacts):
             purge_at=again.now + self.settings.keep_for,
             frees=current.size,
             directory_hex=claims.contents[info_hash].directory.hex() if claims else "",
+            load=load,
         )
         files = claims.files[info_hash] if claims else ()
         inodes = {each.found.inode for each in files if each.found is not None}

@@ -15,6 +15,7 @@ from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.json_input import decode_json
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
+from pyrotorque.rtorrent.item_load import ItemLoad
 from pyrotorque.text import encode_json, printable
 from pyrotorque.workers.messages import REPORTS_MAX
 
@@ -46,6 +47,8 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     found: tuple[int, int] = (0, 0)
     """The inode of `source` and its time of modification (ns), so that other data at its place is not moved; 0 in the
     journal of an earlier version."""
+    load: ItemLoad = ItemLoad()
+    """Which item it is, if its owner has erased it and loaded it again since."""
 
     @property
     def is_begun(self) -> bool:

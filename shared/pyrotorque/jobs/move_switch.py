@@ -15,6 +15,7 @@ from pyrotorque.jobs.move_files import MoveFiles
 from pyrotorque.jobs.move_journal import Move, MoveJournal, found_at
 from pyrotorque.jobs.move_links import require_same_targets
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.item_load import read_load
 from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import SavedValue, Session
 from pyrotorque.text import printable
@@ -39,6 +40,25 @@ class MoveSwitch:
         if move.found[0] and here[0] not in (0, move.found[0]) and here[1] != move.found[1] and not _is_renamed(move):
             return f"has other data at {printable(str(move.source))} now"
         return ""
+
+    def has_new_path(self, move: Move) -> bool:
+        """Whether the item is where it was moved to. Raises RTorrentError."""
+        # Compared by rTorrent, which may print another path than it has.
+        method, params = equal_call(move.info_hash, "d.directory=", os.fsencode(move.directory))
+        return self._rtorrent.call(method, *params) == 1
+
+    def of_this_load(self, move: Move) -> Move:
+        """The same move, as it is for an item that was erased and loaded again: that was not closed for it.
+
+        If its data has the new path already, it gets it there, started or not as it is now. Raises RTorrentError.
+        """
+        load = read_load(self._rtorrent, move.info_hash)
+        if move.load.is_same(load) or move.phase != "switching":
+            return move
+        if not _is_renamed(move):
+            return msgspec.structs.replace(move, load=load, closed=False)
+        started = self._rtorrent.call("d.state", move.info_hash) == 1
+        return msgspec.structs.replace(move, load=load, started=started)
 
     def prepare(self, move: Move) -> Move:
         by_copy = self._files.prepare(move)

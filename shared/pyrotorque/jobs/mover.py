@@ -32,6 +32,7 @@ from pyrotorque.jobs.tree_copy import CopyDeadline
 from pyrotorque.jobs.unfinished_changes import UnfinishedChanges
 from pyrotorque.linux.filesystems import is_within, location, read_mounts
 from pyrotorque.rtorrent.accepted_loads import await_accepted_loads
+from pyrotorque.rtorrent.item_load import read_load
 from pyrotorque.text import printable
 
 _DONE: Final = "is_wanted_done=yes"
@@ -228,6 +229,7 @@ class Mover(ItemJob):
             multi_file=bool(item["is_multi_file"]),
             identity=os.urandom(8).hex(),
             found=found_at(source),
+            load=read_load(self.rtorrent, info_hash),
         )
         self._journal.write(move)
         try:
@@ -242,6 +244,8 @@ class Mover(ItemJob):
         """Continue a move from its phase; each step is idempotent. `is_decided`: the item was read just now."""
         # What another rTorrent lacks was not erased, and a move that is cut off there would never be finished.
         ended = self.read_known(partial(self._why_ended, move))
+        if not ended:
+            move = self.read_known(partial(self._switch.of_this_load, move))
         if not ended and not move.is_begun and not is_decided:
             ended = self._why_unwanted(move)
         if not ended and move.phase == "copying":
@@ -262,10 +266,12 @@ class Mover(ItemJob):
             self.log.info("moved %s to %s", move.name, printable(str(move.final)))
 
     def _remove_old(self, move: Move) -> None:
-        """Remove the data at the old place, unless another item has it by now."""
+        """Remove the data at the old place, unless an item has it by now: another one, or this one again."""
         await_accepted_loads(self.rtorrent)
         try:
             self._switch.claims.require_alone(move.info_hash, move.source, multi_file=move.multi_file)
+            if ended := self.read_known(partial(self._why_ended, move)):
+                raise MoveRefused(f"it {ended}", "shared")
         except MoveRefused as error:
             self.log.warning("kept the old data of %s: %s", move.name, error)
             return
@@ -276,7 +282,9 @@ class Mover(ItemJob):
         """Why this is no longer a move of the item; empty if it is."""
         if not is_loaded(self.rtorrent, move.info_hash):
             return "is no longer in rTorrent"
-        return "" if move.phase == "cleaning" else self._switch.moved_by_others(move)
+        if move.phase != "cleaning":
+            return self._switch.moved_by_others(move)
+        return "" if self._switch.has_new_path(move) else f"was moved from {printable(str(move.final))} by others"
 
     def _why_unwanted(self, move: Move) -> str:
         """Why the item, to which nothing was done yet, is not to be moved there any more; empty if it is.
