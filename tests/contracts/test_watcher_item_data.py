@@ -69,6 +69,33 @@ def test_data_of_an_item_stays_and_no_item_is_tied_to_it(
             assert path.exists(), "rTorrent deletes what an item is tied to"
 
 
+@pytest.mark.parametrize("is_set", [True, False], ids=["new path", "old path"])
+@pytest.mark.parametrize("place", PLACES)
+def test_data_that_is_moved_into_the_tree_stays(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent, place: str, is_set: bool
+) -> None:
+    """All items were read right before; a mover that is killed, or an owner, sets the new path some time later."""
+    before, first = short_folder / "before", Path(PLACES[place]).parts[0]
+    before.mkdir()
+    with Watching(short_folder, job(root, on_loaded="delete"), url=rtorrent.url) as watching:
+        watching.settle()
+        inner = make_metafile("inner", announce=SILENT)
+        item = downloaded(client, before, PLACES[place], inner)
+        watching.load(root / "earlier.torrent")
+        watching.until(lambda: not (root / "earlier.torrent").exists())
+        for command in ("d.stop", "d.close"):
+            client.call(command, item)
+        (before / first).rename(root / first)
+        if is_set:
+            client.call("d.directory.set", item, str(root))
+        watching.until(lambda: watching.state(root / PLACES[place]) == "loaded")
+        drop(root / "later.torrent")
+        watching.until(lambda: not (root / "later.torrent").exists())
+        client.call("d.directory.set", item, str(root))
+        assert (root / PLACES[place]).read_bytes() == inner
+        assert is_intact(client, item)
+
+
 def test_data_by_a_linked_folder_stays(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
@@ -179,7 +206,7 @@ def test_what_is_near_data(path: str, is_near: bool) -> None:
 def near_data_of(bases: list[str], path: str) -> bool:
     class Items:
         def rows(self, *_: object) -> list[list[str]]:
-            return [["A" * 40, base, base, os.path.basename(base), "1"] for base in bases]
+            return [["A" * 40, base, base, os.path.basename(base), "1", "1"] for base in bases]
 
     data = item_data.ItemData(cast("RTorrent", Items()))
     data._read()  # pyright: ignore[reportPrivateUsage]

@@ -18,7 +18,7 @@ from pyrotorque.linux.filesystems import is_watchable, mount_of, read_mounts
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 
-_COLUMNS: Final = ("d.hash=", "d.base_path=", "d.directory=", "d.name=", "d.is_multi_file=")
+_COLUMNS: Final = ("d.hash=", "d.base_path=", "d.directory=", "d.name=", "d.is_multi_file=", "d.completed_chunks=")
 _FRESH: Final = 10.0  # seconds: data comes some time after its item
 # Seconds for files that are near no data. Reading all items takes about 0.1 s of 10,000, loading a metafile some ms.
 _FRESH_ELSEWHERE: Final = 120.0
@@ -27,12 +27,13 @@ _ALTERED: Final = re.compile("(?:%[0-9A-Fa-f]{2}|[%?\ufffd\ud800-\udfff])+")
 
 
 class _Item(NamedTuple):
-    """`base` is the path of its data: a folder for several files."""
+    """`base` is the path of its data, a folder for several files; `has_data` is whether rTorrent has found some."""
 
     info_hash: str
     name: str
     base: str
     multi_file: bool
+    has_data: bool
 
 
 @dataclass
@@ -49,18 +50,24 @@ class ItemData:
     _folders: set[bytes] = field(default_factory=set[bytes])
     """Those in which the data is."""
     _read_at: float = float("-inf")
+    _read_since: float = float("-inf")
+    """The same in Unix seconds."""
 
-    def holder(self, path: bytes, *, is_irreversible: bool = True) -> str:
+    def holder(self, path: bytes, *, is_irreversible: bool = True, seen: float = 0.0) -> str:
         """The name of an item with the file at `path` (rTorrent's), or perhaps; empty if none has it.
 
+        An item may have it that was moved there, if its data is no longer where rTorrent has it. What is irreversible
+        is decided with what was read after the file was `seen` there (Unix seconds): an item may have come with it.
         Not `is_irreversible`: outside of all folders with data, older knowledge is enough. Raises RTorrentError.
         """
         fresh = _FRESH if is_irreversible or self._is_near_data(path) else _FRESH_ELSEWHERE
-        if time.monotonic() - self._read_at > fresh:
+        is_older = is_irreversible and self._read_since <= seen
+        if is_older or time.monotonic() - self._read_at > fresh:
             self._read()
         for around in _around(path):
             for item in chain(self._by_name.get(os.path.basename(around), ()), self._altered):
-                if _may_be_at(item.base, around) and self._has(item, path[len(around) :].strip(b"/")):
+                is_there = _may_be_at(item.base, around) or (item.has_data and _may_be_moved_to(item.base, around))
+                if is_there and self._has(item, path[len(around) :].strip(b"/")):
                     return printable(item.name)
         return ""
 
@@ -73,8 +80,10 @@ class ItemData:
     def _read(self) -> None:
         by_name, altered = defaultdict[bytes, list[_Item]](list), list[_Item]()
         self._is_anywhere, self._folders = False, set()
-        for info_hash, base, directory, name, multi in self.rtorrent.rows("main", _COLUMNS):
-            item = _Item(info_hash, name, os.path.expanduser(path_of(base, directory, name, multi)), multi == "1")
+        began = time.time()
+        for info_hash, base, directory, name, multi, done in self.rtorrent.rows("main", _COLUMNS):
+            place = os.path.expanduser(path_of(base, directory, name, multi))
+            item = _Item(info_hash, name, place, multi == "1", done not in ("", "0"))
             folder, own_name = os.path.split(item.base)
             if _ALTERED.search(own_name):
                 altered.append(item)
@@ -85,6 +94,7 @@ class ItemData:
             elif item.base:
                 self._folders.add(os.fsencode(folder))
         self._by_name, self._altered, self._read_at = dict(by_name), altered, time.monotonic()
+        self._read_since = began
 
     def _has(self, item: _Item, inside: bytes) -> bool:
         if not item.multi_file:
@@ -116,11 +126,23 @@ def _may_be_at(base: str, place: bytes) -> bool:
     return _may_be(folder, own_folder) or _is_same(folder, own_folder)
 
 
-def _is_same(folder: str, other: str) -> bool:
-    """Whether both lead to one folder; what is on another network or FUSE mount is not looked at: it may hang."""
+def _may_be_moved_to(base: str, place: bytes) -> bool:
+    """Whether data with the name of `place` is no longer at `base`: rTorrent may get its new path after the move."""
+    if not _may_be(os.path.basename(base), os.fsdecode(os.path.basename(place))):
+        return False
+    return _may_be_looked_at(os.path.dirname(base), os.path.dirname(os.fsdecode(place))) and not os.path.lexists(base)
+
+
+def _may_be_looked_at(folder: str, other: str) -> bool:
+    """Not what is on another network or FUSE mount than `other`: it may hang."""
     mounts = read_mounts()
     mount, other_mount = mount_of(os.fsencode(folder), mounts), mount_of(os.fsencode(other), mounts)
-    if mount is not None and not is_watchable(mount.kind) and mount != other_mount:
+    return mount is None or is_watchable(mount.kind) or mount == other_mount
+
+
+def _is_same(folder: str, other: str) -> bool:
+    """Whether both lead to one folder, as far as they may be looked at."""
+    if not _may_be_looked_at(folder, other):
         return False
     try:
         return os.path.samefile(folder, other)

@@ -141,9 +141,12 @@ class RTorrentInstance:
             self.identify()  # it was restarted, and no call failed meanwhile
         return self.files.sees(ours, theirs)
 
-    def data_holder(self, theirs: bytes, *, is_irreversible: bool = True) -> str:
-        """The name of an item whose data the file at `theirs` is; empty if there is none. Raises RTorrentError."""
-        return self.data.holder(theirs, is_irreversible=is_irreversible)
+    def data_holder(self, theirs: bytes, *, is_irreversible: bool = True, seen: float = 0.0) -> str:
+        """The name of an item whose data the file at `theirs` is; empty if there is none. Raises RTorrentError.
+
+        As `ItemData.holder`.
+        """
+        return self.data.holder(theirs, is_irreversible=is_irreversible, seen=seen)
 
     def known(self, command: str) -> bool:
         """Whether this rTorrent has the command."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from pyrotorque import logs
 from pyrotorque.errors import UserError
@@ -53,6 +53,17 @@ class Removal:
         return TieChange(self.row.load.info_hash, mapped(self.row.path, self.settings.path_map), new)
 
 
+class DataHolder(Protocol):
+    """Whose data a file is that was `seen` at its place (Unix seconds)."""
+
+    def __call__(self, theirs: bytes, /, *, seen: float) -> str: ...
+
+
+def _of_no_item(_: bytes, /, *, seen: float) -> str:
+    del seen
+    return ""
+
+
 @dataclass(slots=True)
 class _Retry:
     at: float
@@ -69,7 +80,7 @@ class Disposer:
     outcomes: LoadOutcomes
     as_user: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     """Gives new folders and files the owner's permissions."""
-    data_holder: Callable[[bytes], str] = lambda _: ""
+    data_holder: DataHolder = _of_no_item
     """The name of an item with the file at this path of rTorrent's as its data; empty if there is none."""
     _reported_kept: set[str] = field(default_factory=set[str])
     """The jobs for which it was reported that `on_failed` does not apply to all that failed."""
@@ -210,7 +221,7 @@ class Disposer:
 
     def _is_data(self, row: Row, job: LoadJob, how: Disposal) -> bool:
         """Whether an item has the file, which then stays."""
-        name = self.data_holder(mapped(row.path, job.settings.path_map))
+        name = self.data_holder(mapped(row.path, job.settings.path_map), seen=row.arrival.first_seen)
         if not name:
             return False
         text = (
