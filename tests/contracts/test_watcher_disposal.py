@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -92,6 +93,34 @@ def test_the_tie_of_a_metafile_that_is_moved_where_rtorrent_does_not_see_it_is_c
         assert tie_of(rtorrent, info) == ""
         RTorrent(rtorrent.url).call("remove_untied", "")
         assert items(rtorrent) == {info}
+
+
+@pytest.mark.parametrize("grain", [1, 100, 10_000_000, 2_000_000_000], ids=["ext4", "CIFS", "exFAT", "FAT"])
+def test_a_move_to_another_disk_that_has_to_wait_makes_one_copy(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch, grain: int
+) -> None:
+    """Each attempt finds the copy of the one before, also on a disk that keeps coarse times."""
+    utime, apply, attempts = os.utime, Ties.apply, 0
+
+    def coarse(path: int, *, ns: tuple[int, int]) -> None:
+        utime(path, ns=(ns[0], ns[1] - ns[1] % grain))
+
+    def unsaved(ties: Ties, changes: Sequence[TieChange]) -> list[bool]:
+        nonlocal attempts
+        attempts += any(change.new for change in changes)
+        return [False] * len(changes) if attempts in (1, 2) else apply(ties, changes)
+
+    monkeypatch.setattr(os, "utime", coarse)
+    monkeypatch.setattr(Ties, "apply", unsaved)
+    with tempfile.TemporaryDirectory(prefix="prt-", dir="/dev/shm") as other:
+        done = Path(other)
+        with Watching(short_folder, job(root, on_loaded="move", loaded_path=done), url=rtorrent.url) as watching:
+            watching.settle()
+            info = drop(root / "a.torrent")
+            watching.until(lambda: not (root / "a.torrent").exists())
+            assert attempts > 2
+            assert [path.name for path in done.iterdir()] == ["a.torrent"]
+            assert tie_of(rtorrent, info) == str(done / "a.torrent")
 
 
 def test_a_copy_that_does_not_fit_leaves_nothing_behind_and_the_metafile_where_it_is(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from pyrotorque.errors import MetafileError
+from pyrotorque.linux.coarse_times import may_be_copied_time
 from pyrotorque.linux.files import (
     FileEntry,
     FileName,
@@ -160,9 +161,9 @@ def _hash_of(at: FileName, path: bytes) -> str:
 def _is_copy(at: FileName, to: FileName) -> bool:
     """Whether `to` is a complete copy of `at` on another disk, made before an interruption."""
     one, other = entry_at(at), entry_at(to)
-    if one is None or other is None or one[2:] != other[2:] or one.device == other.device:
+    if one is None or other is None or one.device == other.device or not stat.S_ISREG(one.kind):
         return False
-    if not stat.S_ISREG(one.kind):
+    if (one.kind, one.size) != (other.kind, other.size) or not may_be_copied_time(one.mtime_ns, other.mtime_ns):
         return False
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     with (

@@ -17,6 +17,7 @@ from typing import IO, Final, NamedTuple
 
 from pyrotorque.jobs.compared_files import ComparedFiles, file_state, time_to_settle
 from pyrotorque.jobs.move_failures import MoveRefused
+from pyrotorque.linux.coarse_times import may_be_copied_time
 from pyrotorque.linux.files import FileName, make_own_folder, open_own, open_same_folder, sync_folder
 from pyrotorque.room import room
 from pyrotorque.text import printable
@@ -27,8 +28,6 @@ _SMALL: Final = 64 << 20
 _DEPTH_MAX: Final = 100
 """Folders within each other: each has two open descriptors."""
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_TIME_PRECISIONS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
-"""Nanoseconds to which disks truncate times: NTFS and CIFS 100, exFAT 10 ms, ext3 and HFS+ a second, FAT two."""
 
 
 class CopyDeadline(Exception):
@@ -248,9 +247,7 @@ def _is_same_link(source: TreePlace, copy: TreePlace) -> bool:
 
 def _has_mark(source: os.stat_result, copy: os.stat_result) -> bool:
     """Whether the copy has the size and the time that it gets after its comparison."""
-    changed = source.st_mtime_ns
-    truncated = (changed - changed % precision for precision in _TIME_PRECISIONS)
-    return source.st_size == copy.st_size and copy.st_mtime_ns in truncated
+    return source.st_size == copy.st_size and may_be_copied_time(source.st_mtime_ns, copy.st_mtime_ns)
 
 
 def _is_equal_now(source: TreePlace, copy: TreePlace, found: os.stat_result) -> bool:
