@@ -249,9 +249,13 @@ def _child(what: str, state: Path, url: str, downloads: Path, step: int) -> int:
     job = Cleanup(JobConfig({**_SETTINGS, "below": str(downloads), **more}))
     purge = quarantine.purge
 
-    def purging(entry: quarantine.QuarantineEntry, work: WorkReport | None = None) -> Any:
+    def purging(
+        entry: quarantine.QuarantineEntry,
+        work: WorkReport | None = None,
+        report: Callable[[int], None] | None = None,
+    ) -> Any:
         print(entry.removal.info_hash, flush=True)
-        return purge(entry, work)
+        return purge(entry, work, report)
 
     quarantine.purge = purging
     if what == "restore" and not list(quarantine.entries(downloads / quarantine.NAME)):

@@ -116,10 +116,9 @@ def purge(group: Group, items: Sequence[str]) -> int:
             raise RemovalRefused("its removal was interrupted, and may be undone: run its clean-up job first")
         if reason := needed_by(entry, job.reader.read_with_accepted().claims):
             raise RemovalRefused(f"its data in quarantine stays: {reason}")
-        freed, stay = purge_entry(entry, work)
+        _, stay = purge_entry(entry, work, partial(job.add_purged, entry))
         if stay:
             raise RemovalRefused(stay_text(entry, stay))
-        job.add_purged(entry, freed)
 
     return _each(group, items, purge_unused, "deleted the data of", "purge")
 

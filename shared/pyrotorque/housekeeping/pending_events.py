@@ -41,9 +41,12 @@ class PendingEvents:
         self._sent.clear()
 
     def add(self, identity: str, event: UniqueEvent) -> None:
-        """Keep the event; repeated with the same `identity` it is one event. Raises StateError."""
+        """Keep the event; repeated with the same `identity` after a kill it is the first one. Raises StateError."""
+        path = self.folder / f"{identity}{_SUFFIX}"
+        if path.exists():
+            return
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        write_atomically(self.folder / f"{identity}{_SUFFIX}", encode_json(event))
+        write_atomically(path, encode_json(event))
 
     def send(self) -> None:
         """Publish the oldest events; the scheduler stores each once, however often it is sent."""

@@ -2,9 +2,10 @@
 
 import errno
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -174,15 +175,20 @@ def quarantined_files(folders: Sequence[Path], seals: EntrySeals) -> list[bytes]
     return [os.path.join(os.fsencode(entry.folder), DATA, file.path) for entry in found for file in entry.removal.files]
 
 
-def purge(entry: QuarantineEntry, work: WorkReport | None = None) -> tuple[int, list[bytes]]:
+def purge(
+    entry: QuarantineEntry, work: WorkReport | None = None, report: Callable[[int], None] | None = None
+) -> tuple[int, list[bytes]]:
     """Delete the data of an entry: exactly the files that were moved to it; `work` counts them.
 
+    `report` gets the bytes that were freed when all of it is gone, before the entry is: again, with less, after a kill.
     Returns the bytes whose last name was removed, and the paths of what stays. Raises OSError.
     """
     removal = entry.removal
     try:
         root = moved_files.open_root(os.path.join(os.fsencode(entry.folder), DATA))
     except FileNotFoundError:  # a kill interrupted an earlier purge
+        if report is not None:
+            report(0)
         discard(removal)
         return 0, []
     try:
@@ -197,6 +203,8 @@ def purge(entry: QuarantineEntry, work: WorkReport | None = None) -> tuple[int, 
     finally:
         os.close(root)
     if not stay:
+        if report is not None:
+            report(freed)
         discard(removal)
     return freed, [file.path for file in stay]
 
@@ -216,13 +224,19 @@ def expired(folder: Path, seals: EntrySeals, now: float) -> Iterator[QuarantineE
             yield entry
 
 
-def purge_expired(folder: Path, seals: EntrySeals, claims: Claims, now: float) -> Iterator[PurgedEntry]:
-    """Delete the data of entries whose time is over, unless an item uses it where it is."""
+def purge_expired(
+    folder: Path,
+    seals: EntrySeals,
+    claims: Claims,
+    now: float,
+    report: Callable[[QuarantineEntry, int], None],
+) -> Iterator[PurgedEntry]:
+    """Delete the data of entries whose time is over, unless an item uses it where it is; `report` as for `purge`."""
     for entry in expired(folder, seals, now):
         if reason := needed_by(entry, claims):
             yield PurgedEntry(entry, None, f"{entry.removal.name} in quarantine is kept: {reason}")
             continue
-        freed, stay = purge(entry)
+        freed, stay = purge(entry, report=partial(report, entry))
         if stay:
             yield PurgedEntry(entry, None, f"{entry.removal.name} in quarantine is kept: {stay_text(entry, stay)}")
         else:

@@ -226,13 +226,25 @@ class Remover:
         if removal.files and removal.data != "keep" and folders is not None:
             self._remove_folders(removal, folders)
         if removal.data == "delete" and removal.entry:
-            freed, stay = quarantine.purge(quarantine.QuarantineEntry(_path(removal.entry), removal))
-            removal = msgspec.structs.replace(removal, frees=freed)
-            for path in stay:
-                self.log.warning("%s: %s stays in quarantine: it is another file now", removal.name, printable(path))
-        self.report(removal)
+            removal = self._delete(removal)
+        else:
+            self.report(removal)
         self.journal.remove(removal)
         return removal
+
+    def _delete(self, removal: RemovalRecord) -> RemovalRecord:
+        """Reported before the entry is gone: after a kill, nothing shows any more that its data was deleted."""
+
+        def report(freed: int) -> None:
+            self.report(msgspec.structs.replace(removal, frees=freed))
+
+        entry = quarantine.QuarantineEntry(_path(removal.entry), removal)
+        freed, stay = quarantine.purge(entry, report=report)
+        for path in stay:
+            self.log.warning("%s: %s stays in quarantine: it is another file now", removal.name, printable(path))
+        if stay:
+            report(freed)
+        return msgspec.structs.replace(removal, frees=freed)
 
     def _remove_folders(self, removal: RemovalRecord, folders: frozenset[tuple[int, int]]) -> None:
         """Remove the item's own folders that are empty now."""

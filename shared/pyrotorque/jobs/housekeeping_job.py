@@ -113,10 +113,8 @@ class HousekeepingJob(Job):
             return
         claims = reader.read_with_accepted().claims
         for folder in folders:
-            for purged in quarantine.purge_expired(folder, self.seals, claims, now):
+            for purged in quarantine.purge_expired(folder, self.seals, claims, now, self.add_purged):
                 self.log.info("%s", purged.text)
-                if purged.freed is not None:
-                    self.add_purged(purged.entry, purged.freed)
 
     def add_purged(self, entry: QuarantineEntry, freed: int) -> None:
         """Publish that the data of an entry was deleted."""

@@ -126,6 +126,12 @@ class Orphans(HousekeepingJob):
         return orphans(found, inventory.claims, state.seen, self.clock.now(), self.seen_for), inventory
 
     def carry_out(self) -> LastRun:
+        if not self.dry_run:
+            self.require_known_rtorrent()
+            try:
+                self._finish_interrupted()
+            except OSError as error:
+                raise RemovalRefused(f"files that were being moved to quarantine: {error}") from error
         found, inventory = self.survey(accept=not self.dry_run)
         now = self.clock.store()
         removed = read_activity(self.folder).removed
@@ -189,7 +195,7 @@ class Orphans(HousekeepingJob):
             data="quarantine",
             at=time.time(),
             seal=self.seals.new(),
-            phase="erased",
+            phase="moving",
             directory_hex=root.hex(),
             purge_at=self.clock.now() + self.keep_for,
             files=records,
@@ -211,18 +217,40 @@ class Orphans(HousekeepingJob):
             arrived = tuple(file for file in records if moved_files.is_at(target, file))
             os.close(source)
             os.close(target)
-        if arrived != records:  # the entry has only what was moved before the problem
-            record = msgspec.structs.replace(record, files=arrived)
-            quarantine.describe(record)
-        if name := self._claimed(record):
-            restore(self.rtorrent, QuarantineEntry(entry, record))
-            raise RemovalRefused(f"{printable(name)} may have one of the files that were just moved: all are back")
-        if arrived:
-            self._report_moved(entry, record)
-        else:
-            quarantine.discard(record)
+        self._finish(QuarantineEntry(entry, record), arrived)
         if problem:
             raise RemovalRefused(problem)
+
+    def _finish(self, entry: QuarantineEntry, arrived: tuple[RemovedFile, ...]) -> None:
+        """The entry has only what was moved before a problem, or a kill; an item that claims it has all back.
+
+        Raises RemovalRefused. It is repeated after a kill, and reported once.
+        """
+        record = msgspec.structs.replace(entry.removal, files=arrived)
+        if arrived != entry.removal.files:
+            quarantine.describe(record)
+        if name := self._claimed(record):
+            restore(self.rtorrent, QuarantineEntry(entry.folder, record))
+            raise RemovalRefused(f"{printable(name)} may have one of the files that were just moved: all are back")
+        if arrived:
+            self._report_moved(entry.folder, record)
+            quarantine.describe(msgspec.structs.replace(record, phase="erased"))
+        else:
+            quarantine.discard(record)
+
+    def _finish_interrupted(self) -> None:
+        """A kill may have left files in the quarantine that no event has, and that items have claimed since."""
+        for entry in self._own_entries():
+            if entry.removal.info_hash or entry.removal.phase != "moving":
+                continue
+            arrived: tuple[RemovedFile, ...] = ()
+            with suppress(FileNotFoundError):
+                target = moved_files.open_root(os.path.join(entry.removal.entry, quarantine.DATA))
+                try:
+                    arrived = tuple(file for file in entry.removal.files if moved_files.is_at(target, file))
+                finally:
+                    os.close(target)
+            self._finish(entry, arrived)
 
     def _report_moved(self, entry: Path, record: RemovalRecord) -> None:
         number, moved = len(record.files), sum(file.size for file in record.files)
