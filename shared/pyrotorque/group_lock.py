@@ -110,11 +110,15 @@ def reads_file(pid: int, conf: Path) -> bool:
 
 
 def is_group_process(pid: int, config_dir: Path) -> bool:
-    """Whether the process is a supervisord that was started for the group in `config_dir`."""
+    """Whether the process is a supervisord that was started for the group in `config_dir`.
+
+    One of a container is not, where another folder has the same path.
+    """
     conf = conf_file(pid)
     if conf is None:
         return False
-    return _is_same(conf.parent.parent if conf.name == "programs.conf" else conf.parent, config_dir)
+    folder = conf.parent.parent if conf.name == "programs.conf" else conf.parent
+    return _is_same(folder, config_dir) and _sees(pid, config_dir)
 
 
 def is_recorded_group(found: GroupIdentity, config_dir: Path) -> bool:
@@ -143,6 +147,25 @@ def _given_conf(pid: int) -> Path | None:
 
 def _is_same(folder: Path, config_dir: Path) -> bool:
     return folder == config_dir or os.path.realpath(folder) == os.path.realpath(config_dir)
+
+
+def _sees(pid: int, folder: Path) -> bool:
+    """Whether the process has the same folder at this path; True where that cannot be known."""
+    try:
+        ours, theirs = (_stat(f"{root}{os.path.abspath(folder)}") for root in ("", f"/proc/{pid}/root"))
+    except OSError:
+        return True
+    if ours is None or theirs is None:
+        return ours is theirs
+    return os.path.samestat(ours, theirs)
+
+
+def _stat(path: str) -> os.stat_result | None:
+    """None if there is no such file; raises OSError."""
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _in_pid_file(pid_file: Path, config_dir: Path) -> ProcessIdentity | None:
