@@ -87,6 +87,14 @@ def test_the_unit_calls_the_command_with_options_that_it_has(unit: str) -> None:
     assert "RestartPreventExitStatus=64 78" in text
 
 
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_process_that_takes_too_much_memory_does_not_end_the_group(unit: str) -> None:
+    """The group starts what was killed again; systemd would stop all of it (systemd.service(5), OOMPolicy=)."""
+    settings = (DEPLOY / "systemd" / unit).read_text().splitlines()
+    assert any(line.startswith("MemoryMax=") for line in settings)
+    assert "OOMPolicy=continue" in settings
+
+
 # --- containers
 
 
