@@ -73,4 +73,4 @@ class StoredClaim:
     value: bytes
 
 
-Received = Connected | Disconnected | Update | ClaimUpdate | BucketState | Asked
+Received = Connected | Disconnected | Update | ClaimUpdate | BucketState

@@ -53,6 +53,9 @@ _CHECK_CLAIMS_EVERY: Final = 10.0
 _CHECK_GROUPS_EVERY: Final = 30.0
 """Seconds; a bucket may have been deleted and created again."""
 _BACKLOG_MAX: Final = 200
+_QUESTIONS_MAX: Final = 64
+_QUESTION_BYTES: Final = 262_144
+"""The longest one asks for 64 items by their names, of 512 characters each."""
 _PULSE: Final = 5.0
 _REFUSED_MAX: Final = 20
 _REFUSED_WRITE: Final = re.compile(r'(?i)permissions violation for publish to "([^"]*)"')
@@ -65,6 +68,8 @@ class Link:
     def __init__(self, settings: FleetSettings, wake: Callable[[], None]) -> None:
         self.settings = settings
         self.received: deque[Received] = deque(maxlen=100_000)
+        self.asked: deque[Asked] = deque(maxlen=_QUESTIONS_MAX)
+        """Questions of other groups; the newest ones, if more arrive than are read."""
         self.alive = time.monotonic()
         """CLOCK_MONOTONIC seconds of the last sign of life of its thread."""
         self._wake = wake
@@ -72,10 +77,8 @@ class Link:
         self._client: Client | None = None
         self._streams = FleetStreams(settings)
         self._calls = JetStreamCalls(self._streams)
-        self._claim_watch = BucketWatch(
-            self._streams.claims, self._calls, self._put_claim, self._put, lambda: len(self.received) < _BACKLOG_MAX
-        )
-        self._group_watch = BucketWatch(self._streams.groups, self._calls, self._put_group)
+        self._claim_watch = BucketWatch(self._streams.claims, self._calls, self._put_claim, self._put, self._has_room)
+        self._group_watch = BucketWatch(self._streams.groups, self._calls, self._put_group, has_room=self._has_room)
         self.known_claims = BucketState("", 0)
         """What the service has of the bucket of claims; a new connection follows from there on."""
         self._reason = ""
@@ -256,14 +259,15 @@ class Link:
     async def _on_request(self, message: Msg) -> None:
         subject, client = message.reply, self._client
         # An answer goes to an inbox: what asks for another subject may not write there itself.
-        if not subject.startswith("_INBOX_") or client is None:
+        if not subject.startswith("_INBOX_") or client is None or len(message.data) > _QUESTION_BYTES:
             return
 
         def reply(body: bytes) -> None:
             with suppress(RuntimeError):
                 asyncio.run_coroutine_threadsafe(send_answer(client, subject, body), self._loop)
 
-        self._put(Asked(message.data, reply))
+        self.asked.append(Asked(message.data, reply))
+        self._wake()
 
     async def _ask_all(self, payload: bytes, timeout: float, expected: int) -> list[bytes]:
         client = self._client
@@ -273,6 +277,9 @@ class Link:
             return await ask_groups(client, self._streams.ask_all, payload, timeout, expected)
         except (nats.errors.Error, OSError) as error:
             raise LinkError(error_text(error)) from error
+
+    def _has_room(self) -> bool:
+        return len(self.received) < _BACKLOG_MAX
 
     def _put(self, found: Received) -> None:
         self.received.append(found)

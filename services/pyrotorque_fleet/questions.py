@@ -1,11 +1,13 @@
 """Answers the questions of other groups: so many a second, whatever arrives."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
+from pyrotorque_fleet.exchange import Asked
 from pyrotorque_fleet.facts import find
 from pyrotorque_fleet.holders import ItemHolders
 from pyrotorque_fleet.messages import BadValue, BidRefusal, decode_question, encode
@@ -26,6 +28,12 @@ class GroupQuestions:
     refusal: Callable[[str, float], str]
     bad_value: Callable[[], None]
     _answered: dict[str, float] = field(default_factory=dict[str, float])
+
+    def answer_all(self, asked: deque[Asked], now: float) -> None:
+        """Answer the questions that are there; others may arrive meanwhile."""
+        for _ in range(len(asked)):
+            each = asked.popleft()
+            self.answer(each.payload, each.reply, now)
 
     def answer(self, payload: bytes, reply: Callable[[bytes], None], now: float) -> None:
         """Answer, unless too many ask. `now` is CLOCK_MONOTONIC."""

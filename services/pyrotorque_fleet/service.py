@@ -25,7 +25,7 @@ from pyrotorque.totals import Totals
 from pyrotorque_fleet.availability import FleetAvailability
 from pyrotorque_fleet.claim_table import ClaimTable
 from pyrotorque_fleet.claims import ClaimState
-from pyrotorque_fleet.exchange import Asked, BucketState, ClaimUpdate, Connected, Disconnected, Update
+from pyrotorque_fleet.exchange import BucketState, ClaimUpdate, Connected, Disconnected, Update
 from pyrotorque_fleet.forward import MIGRATIONS, Forwarder
 from pyrotorque_fleet.heartbeat import GroupHeartbeat
 from pyrotorque_fleet.holders import ItemHolders
@@ -220,10 +220,10 @@ class Fleet:
                     updates.append(update)
                 case Update() as update:
                     self.groups.receive(update)
-                case Asked(payload, reply):
-                    self._questions.answer(payload, reply, now)
         if self._placement is not None and updates:
             self._placement.update(updates)
+        if self._link is not None:
+            self._questions.answer_all(self._link.asked, now)
         if self._link is not None and self._link.received:
             self._was_behind = self._was_behind or len(updates) == _UPDATES_MAX
             self.runtime.bus.wake()

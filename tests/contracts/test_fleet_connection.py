@@ -1,5 +1,6 @@
 """Connections of a group to real nats-servers over TLS: what is refused, and the sentence that says why."""
 
+import asyncio
 import shutil
 import socket
 import tempfile
@@ -17,7 +18,7 @@ import pytest
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque_fleet.claims import Claim, encode_claim
 from pyrotorque_fleet.connection import clear_reason
-from pyrotorque_fleet.exchange import BucketState, ClaimUpdate, Connected, Disconnected, LinkError
+from pyrotorque_fleet.exchange import BucketState, ClaimUpdate, Connected, Disconnected, LinkError, Update
 from pyrotorque_fleet.link import Link
 from tests.nats import NatsServer
 from tests.nats_cluster import NatsCluster
@@ -266,5 +267,41 @@ def test_a_bucket_that_lost_its_newest_values_is_noticed(tmp_path: Path, nats_pr
                 lambda: next(each for each in list(link.received) if isinstance(each, ClaimUpdate)), 40
             )
             assert arrived.info_hash == claims[0].info_hash
+        finally:
+            link.close(5)
+
+
+def test_what_other_groups_send_while_the_loop_waits_is_bounded_in_bytes(tmp_path: Path, nats_program: Program) -> None:
+    """Nothing is read from `link`, as while rTorrent hangs."""
+    question = b'{"kind":"find","text":"x"}'
+
+    async def flood(server: NatsServer) -> None:
+        client = await server.connect()
+        inbox = "_INBOX_evil.1"
+        for number in range(200):
+            # As long as NATS permits, as long as a question may be, and short.
+            await client.publish("pyrotorque.ask.all", b"x" * 1_000_000, reply=inbox)
+            await client.publish("pyrotorque.ask.all", b"y" * 262_144, reply=inbox)
+            await client.publish("pyrotorque.ask.all", question, reply=f"{inbox}.{number}")
+            await client.publish("$KV.pyrotorque_groups.evil", b"z" * 8000)
+        for number in range(3000):
+            await client.publish("$KV.pyrotorque_groups.evil", b"%8000d" % number)
+        await client.publish("pyrotorque.ask.all", b"the last one", reply=inbox)
+        await client.flush(60)
+        await client.close()
+
+    with NatsServer(tmp_path / "n", program=nats_program.path) as server:
+        link = Link(FleetSettings(servers=(server.url,), name="box1"), lambda: None)
+        link.start()
+        try:
+            eventually(lambda: any(isinstance(each, Connected) for each in list(link.received)), 40)
+            asyncio.run(flood(server))
+            eventually(lambda: link.asked[-1].payload == b"the last one", 40)
+            waits = [each.payload for each in list(link.asked)]
+            assert question in waits
+            assert sum(map(len, waits)) < 20 << 20
+            assert max(map(len, waits)) <= 262_144
+            heartbeats = [each.value for each in list(link.received) if isinstance(each, Update)]
+            assert sum(map(len, heartbeats)) < 12 << 20
         finally:
             link.close(5)
