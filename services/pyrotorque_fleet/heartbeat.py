@@ -56,7 +56,7 @@ class GroupHeartbeat:
         """Write at once: a connection was made."""
         self.due = 0.0
 
-    def write(self, link: FactsLink, now: float, groups: int = 1) -> None:
+    def write(self, link: FactsLink, now: float, groups: int = 1, *, joining: bool = False) -> None:
         """Write it, unless JetStream has not answered the last one; in a fleet of many `groups` less often."""
         self.due = now + interval(self._settings.fleet, groups)
         if self._writing is not None and not self._writing.done():
@@ -66,7 +66,7 @@ class GroupHeartbeat:
             self.facts = self._read()
             self._read_at = now + _FACTS_EVERY
         plain = self._plain()
-        self.facts = msgspec.structs.replace(self.facts, number=plain.number, problems=plain.problems)
+        self.facts = msgspec.structs.replace(self.facts, number=plain.number, problems=plain.problems, joining=joining)
         self._writing = link.put_facts(encode(self.facts))
 
     def _plain(self) -> GroupFacts:

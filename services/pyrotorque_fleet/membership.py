@@ -4,6 +4,10 @@ A group is gone when both hold: nothing arrived from it for `silent` seconds of 
 heartbeats came back, and five of them did, each some time after the one before. With the clock alone, an outage of all
 servers would make every group look dead; with the echoes alone, or with a burst of them from a hanging server, its end
 would. After an interval without echoes the seconds begin again: the others may need longer than we to connect.
+
+A process acts under its name only after its own heartbeats came back for `silent` seconds in which no other process
+wrote one, and not after as long without them: claims name a group, so what one process of a name is permitted, each one
+would start. As each stops to act after `silent` seconds without an echo, one that still acts is seen within that time.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +28,7 @@ class Echo(Enum):
     OLDER = "older"
     """Of an earlier process of this group, or of a younger one with the same name, which will see ours."""
     TAKEN = "taken"
-    """An older process uses our name: this one must end."""
+    """Another process uses our name, and was there first: this one must end."""
 
 
 @dataclass
@@ -50,6 +54,10 @@ class Membership:
     _last_echo: float = float("-inf")
     _connected: float = float("-inf")
     """Since when echoes have arrived without an interruption."""
+    _alone_since: float = float("inf")
+    """Since when echoes have arrived without a heartbeat of another process that uses our name."""
+    _held: bool = False
+    """Whether this process had the name when another one wrote that acts under it."""
     _competitor: tuple[int, int] | None = None
 
     def receive(self, facts: GroupFacts, now: float) -> Echo | None:
@@ -62,8 +70,15 @@ class Membership:
         self.members[facts.name] = FleetMember(facts, now, self.echoes)
         return None
 
+    def holds_name(self, now: float) -> bool:
+        """Whether this process may act under its name: no other one does."""
+        return now - self._alone_since >= self.silent and now - self._last_echo <= self.silent
+
     def _receive_own(self, facts: GroupFacts, now: float) -> Echo:
         if facts.started == self.started:
+            if now - self._last_echo > self.silent:
+                self._alone_since, self._held = now, False
+            self._alone_since = min(self._alone_since, now)
             if now - self._last_echo > max(self.silent / 2, 2 * facts.beat):
                 self._connected = now
             self._last_echo = now
@@ -74,7 +89,12 @@ class Membership:
         seen = (facts.started, facts.number)
         lives = self._competitor is not None and self._competitor[0] == facts.started and self._competitor != seen
         self._competitor = seen
-        return Echo.TAKEN if lives and facts.started < self.started else Echo.OLDER
+        holds = self.holds_name(now)
+        if holds and facts.joining:
+            return Echo.OLDER  # it ends when it sees ours
+        self._alone_since, self._held = float("inf"), holds or self._held
+        was_first = facts.started < self.started if self._held or facts.joining else True
+        return Echo.TAKEN if lives and was_first else Echo.OLDER
 
     def is_gone(self, name: str, now: float) -> bool:
         member = self.members[name]

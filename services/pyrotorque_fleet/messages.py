@@ -52,6 +52,8 @@ class GroupFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Where Prometheus reaches this group's exporter, as host:port."""
     jobs: Annotated[tuple[_Word, ...], Meta(max_length=16)] = ()
     """The active tree watches that take metafiles of the fleet."""
+    joining: bool = False
+    """Whether it still makes sure that no other process uses its name, and does nothing under it yet."""
 
 
 class SoughtItem(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,6 +69,8 @@ class Placement:
     placed: Callable[[], None]
     holders: ItemHolders
     rebuild: float = REBUILD
+    holds_name: Callable[[float], bool] = lambda _: True
+    """Whether no other process uses the name of this group: what that one was permitted, this one would start."""
     _stands: OfferTurns = field(default_factory=OfferTurns)
     _step_at: float = 0.0
     _ledger_at: float = 0.0
@@ -168,7 +170,7 @@ class Placement:
 
     def timeout(self, now: float) -> float:
         """Seconds until `step` has something to do; the end of a call wakes this process."""
-        if not self.is_current:
+        if not (self.is_current and self.holds_name(now)):
             return _EACH
         if self.table.changes != self._step_changes or (self.sender.has_news and now >= self._no_bids_until):
             return 0.0
@@ -178,7 +180,7 @@ class Placement:
     def step(self, now: float) -> None:
         """Do what can be done without waiting."""
         has_finished = self.swaps.finish(now)
-        if not self.is_current or not (has_finished or self._is_due(now)):
+        if not (self.is_current and self.holds_name(now)) or not (has_finished or self._is_due(now)):
             return
         if self._no_bids_until == float("inf"):
             self._no_bids_until = now + self.rebuild
@@ -232,6 +234,8 @@ class Placement:
         claim = found[1]
         if claim.state != "offered":
             return f"the claim is {claim.state}{claim.owner and f' to {claim.owner}'}"
+        if not self.holds_name(now):
+            return "it makes sure that no other group has its name"
         if now < self._no_bids_until:
             return "the claims were lost and are created again: it waits a minute"
         return self.bidder.refusal(claim, now)

@@ -10,7 +10,7 @@ from pyrotorque.text import printable
 from pyrotorque_fleet.exchange import Asked
 from pyrotorque_fleet.facts import find
 from pyrotorque_fleet.holders import ItemHolders
-from pyrotorque_fleet.messages import BadValue, BidRefusal, decode_question, encode
+from pyrotorque_fleet.messages import BadValue, BidRefusal, Held, decode_question, encode
 
 _EVERY: Final = {"find": 0.5, "holds": 0.02, "why": 0.1}
 """Seconds between two questions of a kind that are answered; most cost a call of rTorrent."""
@@ -27,6 +27,8 @@ class GroupQuestions:
     holders: ItemHolders
     refusal: Callable[[str, float], str]
     bad_value: Callable[[], None]
+    holds_name: Callable[[float], bool] = lambda _: True
+    """Whether no other process uses the name of this group, so that this one can say what the group lacks."""
     _answered: dict[str, float] = field(default_factory=dict[str, float])
 
     def answer_all(self, asked: deque[Asked], now: float) -> None:
@@ -48,7 +50,11 @@ class GroupQuestions:
             case "find":
                 reply(encode(find(question, self.group, self.rtorrent)))
             case "holds":
-                reply(encode(self.holders.answer(question.sought)))
+                held = self.holders.answer(question.sought)
+                if not self.holds_name(now):
+                    # What it has is there; that it lacks something says nothing about the group with its name.
+                    held = Held(group=self.group, items=held.kept or (), siblings=held.siblings)
+                reply(encode(held))
             case "why":
                 reason = printable(self.refusal(question.text.upper(), now))[:600]
                 reply(encode(BidRefusal(group=self.group, reason=reason)))

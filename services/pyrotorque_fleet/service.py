@@ -48,6 +48,7 @@ _TURN: Final = 2.0
 _STEP: Final = 20.0
 _STUCK_AFTER: Final = 60.0
 _UPDATES_MAX: Final = 100
+_JOINING: Final = "makes sure that no other group has its name, before it takes or offers metafiles"
 
 
 class LinkStuck(StateError):
@@ -115,8 +116,11 @@ class Fleet:
         placement = Placement(
             self.settings, self.reloader.current.layout, self._claims, link, self.groups,
             self.runtime.bus.wake, bad_value, self._metrics.placed.inc, holders,
+            holds_name=self.groups.membership.holds_name,
         )  # fmt: skip
-        self._questions = GroupQuestions(self.settings.name, self._rtorrent, holders, placement.refusal, bad_value)
+        self._questions = GroupQuestions(
+            self.settings.name, self._rtorrent, holders, placement.refusal, bad_value, self.groups.membership.holds_name
+        )
         return placement
 
     def _reload(self) -> None:
@@ -164,9 +168,11 @@ class Fleet:
         self._user_requests.finish(self.groups.names)
         if self._link is not None:
             self._check_link(self._link, now)
+            holds_name = self.groups.membership.holds_name(now)
             if self._nats.server and now >= self._heartbeat.due:
-                self._heartbeat.write(self._link, now, 1 + len(self.groups.membership.members))
-            if self._forwarder is not None and self._nats.server and self.settings.events:
+                groups = 1 + len(self.groups.membership.members)
+                self._heartbeat.write(self._link, now, groups, joining=not holds_name)
+            if self._forwarder is not None and self._nats.server and self.settings.events and holds_name:
                 self._forwarder.step(now)
             if self._placement is not None and self._nats.server:
                 self._placement.step(now)
@@ -261,7 +267,8 @@ class Fleet:
         if not self._nats.server:
             return f"the fleet is unavailable: {self._nats.reason or 'connecting'}"
         connected = f"connected to {printable(self._nats.server)}, {counted(self.groups.count(now).total(), 'group')}"
-        return "; ".join((connected, *self._refused(now)))
+        joining = [] if self.groups.membership.holds_name(now) else [_JOINING]
+        return "; ".join((connected, *joining, *self._refused(now)))
 
     def _refused(self, now: float) -> list[str]:
         """What the servers do not store, a sentence each."""

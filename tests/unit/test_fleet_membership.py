@@ -24,6 +24,10 @@ def facts(name: str = "two", started: int = 1, number: int = 1) -> GroupFacts:
     return GroupFacts(name=name, started=started, number=number, version="1.0.0", beat=2)
 
 
+def joins(started: int, number: int) -> GroupFacts:
+    return msgspec.structs.replace(facts("one", started, number), joining=True)
+
+
 def echo(found: Membership, times: int, at: float = 0.0, apart: float = 2.0) -> None:
     for number in range(times):
         found.receive(facts("one", started=found.started, number=found.echoes + 1), at + number * apart)
@@ -111,8 +115,86 @@ def test_an_older_process_that_lives_takes_our_name() -> None:
 
 def test_a_younger_process_with_our_name_does_not_end_us() -> None:
     found = Membership("one", 5, silent=15)
+    echo(found, 9)
     for number in range(1, 5):
-        assert found.receive(facts("one", started=6, number=number), 0) is Echo.OLDER
+        assert found.receive(facts("one", started=6, number=number), 16) is Echo.OLDER
+
+
+@pytest.mark.parametrize("started", [4, 6])
+def test_a_process_that_joins_ends_where_another_one_acts_whatever_their_clocks_say(started: int) -> None:
+    found = Membership("one", 5, silent=15)
+    echo(found, 3)
+    assert found.receive(facts("one", started=started, number=1), 6) is Echo.OLDER
+    assert found.receive(facts("one", started=started, number=2), 8) is Echo.TAKEN
+
+
+@pytest.mark.parametrize("started", [4, 6])
+def test_a_process_that_acts_stays_where_another_one_joins_whatever_their_clocks_say(started: int) -> None:
+    found = Membership("one", 5, silent=15)
+    echo(found, 9)
+    for number in range(1, 5):
+        assert found.receive(joins(started, number), 16) is Echo.OLDER
+        assert found.holds_name(16)
+
+
+def test_of_two_that_join_the_older_one_stays_and_waits_again() -> None:
+    older, younger = Membership("one", 4, silent=15), Membership("one", 5, silent=15)
+    echo(older, 5)
+    assert older.receive(joins(5, 1), 9) is Echo.OLDER
+    assert older.receive(joins(5, 2), 10) is Echo.OLDER
+    echo(older, 6, at=11)
+    assert not older.holds_name(21)
+    echo(older, 4, at=22)
+    assert older.holds_name(28)
+    younger.receive(joins(4, 1), 9)
+    assert younger.receive(joins(4, 2), 10) is Echo.TAKEN
+
+
+def test_of_two_that_act_both_stop_to_act_and_the_younger_one_ends() -> None:
+    """One hung until the other one had the name."""
+    for started, ends in ((4, True), (6, False)):
+        found = Membership("one", 5, silent=15)
+        echo(found, 9)
+        found.receive(facts("one", started=started, number=1), 16)
+        assert not found.holds_name(16)
+        assert (found.receive(facts("one", started=started, number=2), 17) is Echo.TAKEN) == ends
+
+
+def test_a_name_is_held_after_a_while_alone_and_not_after_a_while_without_echoes() -> None:
+    found = Membership("one", 5, silent=15)
+    assert not found.holds_name(0)
+    found.receive(facts("one", started=4, number=7), 0)  # left behind by an earlier process
+    echo(found, 8)
+    assert not found.holds_name(14.9)
+    assert found.holds_name(15)
+    echo(found, 1, at=16)
+    assert found.holds_name(31)
+    assert not found.holds_name(31.1)
+    echo(found, 1, at=40)
+    assert not found.holds_name(40)
+    echo(found, 8, at=41)
+    assert found.holds_name(55)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0.1, 40)), max_size=40))
+def test_two_processes_of_one_name_never_act_at_one_moment(turns: list[tuple[bool, float]]) -> None:
+    """Each writes when it has its turn, however long it was stopped before; both read what was written."""
+    both = (Membership("one", 4, silent=15), Membership("one", 5, silent=15))
+    now, lives = 0.0, [True, True]
+    for number, (is_second, passed) in enumerate(turns):
+        writer = both[is_second]
+        now += passed
+        if not lives[is_second]:
+            continue
+        written = GroupFacts(
+            name="one", started=writer.started, number=number, version="1.1.0", beat=2,
+            joining=not writer.holds_name(now),
+        )  # fmt: skip
+        for at, reader in enumerate(both):
+            if lives[at] and reader.receive(written, now) is Echo.TAKEN:
+                lives[at] = False
+        assert sum(alive and each.holds_name(now) for alive, each in zip(lives, both, strict=True)) <= 1
+        assert any(lives)
 
 
 @pytest.mark.parametrize(("groups", "seconds"), [(1, 2.0), (3, 2.0), (40, 2.0), (60, 3.0), (100, 5.0), (1000, 5.0)])
