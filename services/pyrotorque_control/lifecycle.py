@@ -35,6 +35,7 @@ from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.restart_lock import restart_lock
 from pyrotorque_control.rtorrent_include import include_file, include_text
 from pyrotorque_control.service_answers import ServiceAnswers, processes, require_memory
+from pyrotorque_control.stopping import running_after_stop
 
 
 def start(group: Group, *, quiet: bool) -> int:
@@ -42,9 +43,9 @@ def start(group: Group, *, quiet: bool) -> int:
 
     `quiet` prints nothing, does not wait for services, and accepts a group that runs already.
     """
-    if found := group.running():
-        if quiet:
-            return EX_OK
+    if quiet and group.running():
+        return EX_OK
+    if found := running_after_stop(group):
         raise CommandError(
             f"already running, pid {found.pid}",
             EX_TEMPFAIL,
@@ -78,7 +79,7 @@ def run_in_foreground(group: Group) -> int:
     """Run the group in this terminal until it is stopped."""
     from pyrotorque_control.foreground import run
 
-    if found := group.running():
+    if found := running_after_stop(group):
         raise CommandError(f"already running, pid {found.pid}", EX_TEMPFAIL, hint="`pyrotorque --stop` stops it")
     prepared = prepare_supervisord(group)
     print_first_login_later(group, prepared.services)

@@ -15,6 +15,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.bus.client import ask
 from pyrotorque.layout import Layout
 from pyrotorque.requests import DescribeService
+from pyrotorque.supervisord.client import Supervisord
 from tests.grouping import torque_ini
 from tests.programs import Program
 from tests.waiting import bound, eventually
@@ -139,4 +140,20 @@ def test_several_restarts_of_the_group_at_the_same_time_all_succeed(group: Group
         ended = [restart.result() for restart in restarts]
     assert [(each.returncode, each.stdout) for each in ended] == [(0, "pyrotorque has restarted\n")] * 3, ended
     assert group.supervisord_pid() == supervisord
+    assert group.command("--status").returncode == 0
+
+
+@pytest.mark.parametrize("words", [("--stop",), ("ctl", "shutdown")])
+def test_a_start_while_another_command_stops_the_group_starts_it_after_that(
+    group: Group, words: tuple[str, ...]
+) -> None:
+    before = group.supervisord_pid()
+    os.kill(group.pid("exporter"), signal.SIGSTOP)  # it does not end at once
+    with ThreadPoolExecutor(1) as pool:
+        stop = pool.submit(group.command, *words)
+        eventually(Supervisord(group.config_dir / "run/supervisor.sock").is_ending, 60, why="it is being stopped")
+        started = group.command()
+        assert stop.result().returncode == 0
+    assert started.returncode == 0, started.stderr
+    assert group.supervisord_pid() not in (before, None)
     assert group.command("--status").returncode == 0

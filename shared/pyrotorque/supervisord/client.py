@@ -12,6 +12,7 @@ from pyrotorque.text import printable
 _ANSWER_MAX = 8 << 20
 
 ALREADY_STARTED = 60  # one of supervisor's xmlrpc.Faults
+_SHUTDOWN_STATE = 6  # another one
 
 
 class SupervisordError(PyrotorqueError):
@@ -70,6 +71,17 @@ class Supervisord:
     def pid(self) -> int:
         found = self.call("supervisor.getPID")
         return found if isinstance(found, int) else 0
+
+    def is_ending(self) -> bool | None:
+        """Whether it stops its programs, to end or to start them again; None without an answer: its socket goes before
+        its process."""
+        try:
+            self.call("supervisor.getState")
+        except SupervisordFault as fault:
+            return fault.code == _SHUTDOWN_STATE
+        except SupervisordError:
+            return None
+        return False
 
     def start(self, name: str) -> None:
         """Start a program without waiting until it runs."""
