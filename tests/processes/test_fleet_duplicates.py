@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,3 +92,32 @@ def test_a_metafile_stays_while_the_group_that_had_it_does_not_say_that_it_has_i
         two.group.command("retry", str(two.tree / "away.torrent"))
         eventually(lambda: not (two.tree / "away.torrent").exists(), 60, why="its owner has it")
         assert placed(sites, {wanted})
+
+
+def test_a_metafile_that_cannot_be_deleted_at_once_stays_although_it_could_be_later(
+    make_fleet: FleetMaker, folder: Path
+) -> None:
+    """The item may have been erased meanwhile: the file may be all that is left."""
+    with NatsServer(folder / "nats") as server:
+        lines, no_one = ("job.treewatch.on_loaded = delete",), {"one": ("fleet.accepts = size<1",)}
+        one, two = sites = make_fleet(server.url, *lines, names=("one", "two"), own=no_one)
+        if subprocess.run(["chattr", "+i", one.tree], capture_output=True, check=False).returncode:
+            pytest.skip("not tested: a folder cannot be made immutable here")
+        subprocess.run(["chattr", "-i", one.tree], check=True)
+        one.signal("fleet", signal.SIGSTOP)
+        wanted, again = one.drop("kept"), one.drop("kept-too")
+        subprocess.run(["chattr", "+i", one.tree], check=True)
+        try:
+            one.signal("fleet", signal.SIGCONT)
+            eventually(lambda: placed(sites, {wanted, again}), 90, why="they are in the other group")
+            eventually(lambda: row(one, "kept")[0] == "placed", 60, why="that is known")
+            RTorrent(two.rtorrent.url).call("d.erase", wanted)
+            eventually(lambda: "for a minute" in row(one, "kept")[1], 240, why="that answer is too old")
+        finally:
+            subprocess.run(["chattr", "-i", one.tree], check=True)
+        one.group.command("retry", str(one.tree / "kept-too.torrent"))
+        eventually(lambda: not (one.tree / "kept-too.torrent").exists(), 90, why="its group has answered again")
+        assert (one.tree / "kept.torrent").exists()
+        assert "is not disposed of" in one.group.log("torque")
+        one.group.command("retry", str(one.tree / "kept.torrent"))
+        eventually(lambda: placed(sites, {wanted}), 90, why="it is placed again")

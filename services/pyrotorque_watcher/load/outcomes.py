@@ -106,6 +106,15 @@ class LoadOutcomes:
         if keeps_file:
             self._stays(row, reason)
 
+    def answer_too_old(self, row: Row, now: float) -> None:
+        """The file could not be disposed of right after a group of the fleet said that it has the item."""
+        reason = f"{row.progress.reason}; the file could not be disposed of for a minute after that was known"
+        if row.progress.state == "placed":
+            self.fleet_rows.mark_placed(row, reason, now, keeps_file=True)
+        else:
+            self.ledger.mark_duplicate(row, reason, now, IN_FLEET, keeps_file=True)
+        self._stays(row, reason)
+
     def _duplicate(self, row: Row, reason: str, now: float, where: str, *, keeps_file: bool = False) -> None:
         self.ledger.mark_duplicate(row, reason, now, where, keeps_file=keeps_file)
         self._publish(row, LoadRefused("duplicate", reason), logging.INFO, now)

@@ -19,11 +19,12 @@ from pyrotorque.errors import UserError
 from pyrotorque.linux.files import OtherFile
 from pyrotorque.settings.schema import Disposal, WatchSettings
 from pyrotorque.text import printable
+from pyrotorque_watcher.fleet.answers import ANSWER_AGE, is_of_fleet
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.outcomes import LoadOutcomes
 from pyrotorque_watcher.load.prepare import LoadJob
 from pyrotorque_watcher.load.visibility import mapped
-from pyrotorque_watcher.rows import IN_FLEET, Row, Sighting, Todo
+from pyrotorque_watcher.rows import Row, Sighting, Todo
 from pyrotorque_watcher.scan.files import look
 from pyrotorque_watcher.settle.duplicate_items import ItemFact, item_facts
 from pyrotorque_watcher.settle.metafile_names import MetafileNames, second_name
@@ -116,7 +117,7 @@ class Disposer:
         self._retie([(what, row) for what, row in todo if what in _RETIES], now)
         self._keep([(what, row) for what, row in todo if what == "failed_kept"])
         removals: list[Removal] = []
-        for what, row in self._with_items(todo, now):
+        for what, row in self._with_items(self._with_fresh_answers(todo, now), now):
             if what in _SUFFIXES and (removal := self._prepared(what, row, now)) is not None:
                 removals.append(removal)
         self._remove(removals, now)
@@ -160,6 +161,23 @@ class Disposer:
                 log.warning("%s", text)
                 logs.owner_event("metafile kept", text, subject=row.job)
 
+    def _with_fresh_answers(self, todo: Sequence[tuple[Todo, Row]], now: float) -> list[tuple[Todo, Row]]:
+        """Without those whose item a group of the fleet had too long ago, by its answer: their files stay."""
+        old = [row for what, row in todo if what == "loaded" and self._has_old_answer(row, now)]
+        if old:
+            with self.ledger.transaction():
+                for row in old:
+                    self.outcomes.answer_too_old(row, now)
+                    self._retries.pop(row.turn, None)
+        left = {row.turn for row in old}
+        return [(what, row) for what, row in todo if row.turn not in left]
+
+    def _has_old_answer(self, row: Row, now: float) -> bool:
+        job = self.jobs.get(row.job)
+        if not is_of_fleet(row) or 0.0 <= now - row.progress.changed <= ANSWER_AGE or job is None:
+            return False
+        return not job.settings.dry_run and self.disposes(row)
+
     def _with_items(self, todo: Sequence[tuple[Todo, Row]], now: float) -> list[tuple[Todo, Row]]:
         """Without the duplicates whose item rTorrent does not have, completely and saved: their files stay."""
         rows = [row for what, row in todo if what == "loaded" and self._needs_item(row)]
@@ -183,7 +201,7 @@ class Disposer:
         return [(what, row) for what, row in todo if row.turn not in left]
 
     def _needs_item(self, row: Row) -> bool:
-        return row.progress.state == "duplicate" and row.progress.incarnation != IN_FLEET and self.disposes(row)
+        return row.progress.state == "duplicate" and not is_of_fleet(row) and self.disposes(row)
 
     def _how(self, todo: Todo, row: Row, job: LoadJob) -> Disposal:
         if row.hold:
