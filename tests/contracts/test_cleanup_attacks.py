@@ -491,7 +491,7 @@ def test_an_error_of_the_disk_ends_one_removal_and_not_all_runs(
 ) -> None:
     one = scene.item("One")
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     data = "quarantine" if where == "describe" else "delete"

@@ -4,6 +4,7 @@ It can be repeated after a kill: each file is in the quarantine or at its old na
 """
 
 import os
+import random
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -185,7 +186,7 @@ def _load(rtorrent: RTorrent, entry: QuarantineEntry, metafile: bytes) -> None:
         path = quarantine.metafile_path(entry)
         if is_pattern(path):
             raise
-        os.utime(path)  # rTorrent does not read a path again that has not changed
+        _give_new_time(path)
         rtorrent.call("load.normal", "", path, "d.tied_to_file.set=", *commands)
     end = time.monotonic() + _WITHIN
     while not is_loaded(rtorrent, removal.info_hash):
@@ -194,6 +195,16 @@ def _load(rtorrent: RTorrent, entry: QuarantineEntry, metafile: bytes) -> None:
         time.sleep(_POLL)
     if not _has_directory(rtorrent, entry):
         raise RemovalRefused(f"rTorrent has loaded {removal.name} with another folder")
+
+
+def _give_new_time(path: bytes) -> None:
+    """rTorrent does not read a path again whose time, in whole seconds, is the same as when it last read it.
+
+    An entry that is made, restored and made again within a second has the same path. What is given here is not known
+    to rTorrent, also not from a second ago.
+    """
+    now = time.time()
+    os.utime(path, (now, now - random.randrange(1 << 24)))
 
 
 def _has_directory(rtorrent: RTorrent, entry: QuarantineEntry) -> bool:
