@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from pyrotorque.settings.schema import FleetSettings
-from pyrotorque_fleet.exchange import Asked, Conflict, Connected, Update
+from pyrotorque_fleet.exchange import Conflict, Connected, Update
 from pyrotorque_fleet.link import Link
 from pyrotorque_fleet.streams import FleetStreams
 from tests.nats_cluster import NatsCluster
@@ -206,7 +206,7 @@ def test_the_link_works_as_such_a_user(server: Server) -> None:
         assert link.fetch("C" * 40, SHA256, len(content)).result(20) == content
         asking = link.ask_all(b"question", 1.0)
         eventually(lambda: [each for each in arrived(Update) if (each.key, each.value) == ("box2", b"facts")])
-        for asked in eventually(lambda: arrived(Asked)):
+        for asked in eventually(lambda: list(link.asked)):
             asked.reply(b"answer")
         assert asking.result(20) == [b"answer"]
     finally:
@@ -232,7 +232,7 @@ def test_an_answer_goes_to_no_subject_but_an_inbox(server: Server) -> None:
     try:
         eventually(lambda: [each for each in list(link.received) if isinstance(each, Connected)], 30)
         asyncio.run(ask())
-        asked = eventually(lambda: [each for each in list(link.received) if isinstance(each, Asked)])
+        asked = eventually(lambda: list(link.asked))
         assert [each.payload for each in asked] == [b"second"]
     finally:
         link.close(5)
