@@ -6,7 +6,7 @@ systemd-tmpfiles, a logout (/run/user) and cleaners of /tmp remove sockets, pid 
 import logging
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +28,7 @@ from pyrotorque.options import Options, read_options, write_atomically
 from pyrotorque.supervisord.config import programs_file, programs_text, started_services
 from pyrotorque.supervisord.seal import damage
 from pyrotorque.supervisord.validation import CheckInterrupted
+from pyrotorque_guardian.unnamed_files import unnamed_files
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ class RunFiles:
     """Those of this group, whose databases must not disappear."""
     state_problem: Callable[[], str] = str
     """Why the state folder is not that of the group; empty if it is."""
+    unnamed: Callable[[Collection[Path]], set[Path]] = lambda _: set()
+    """Which of these files were removed while a process of the group has them open."""
     _missing_since: float | None = None
     _databases: set[Path] = field(default_factory=set[Path])
 
@@ -66,7 +69,8 @@ class RunFiles:
             if path in contents and _is_damaged(path, contents[path]):
                 contents[path] = msgspec.json.encode(options)
         guard = GuardFiles.of(layout, guard_file) if guard_file else None
-        return cls(layout, guard, contents, services, partial(state_problem, layout, supervisord))
+        removed = partial(unnamed_files, process=supervisord)
+        return cls(layout, guard, contents, services, partial(state_problem, layout, supervisord), removed)
 
     def state(self, now: float) -> GuardState:
         """REMOVED stops the group, SWEPT must be restored; each is reported once it has lasted."""
@@ -92,9 +96,14 @@ class RunFiles:
         return is_missing(self.layout.supervisor_socket)
 
     def lost_databases(self) -> list[Path]:
-        """Databases that were removed since the guardian saw them: their services write to files without a name."""
-        there = {path for name in self.services if not is_missing(path := self.layout.database(name))}
+        """Databases that were removed: their services write to files without a name.
+
+        Those that the guardian has seen, and those that were removed before it looked for the first time.
+        """
+        paths = {self.layout.database(name) for name in self.services}
+        there = {path for path in paths if not is_missing(path)}
         self._databases |= there
+        self._databases |= self.unnamed(paths - self._databases)
         return sorted(self._databases - there)
 
     def restore(self) -> None:

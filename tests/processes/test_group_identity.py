@@ -241,6 +241,21 @@ def test_what_was_removed_of_the_state_is_there_again(made: Callable[..., Identi
     assert group.command("--stop").returncode == 0
 
 
+@pytest.mark.parametrize("service", ["exporter", "scheduler", "watcher"])
+def test_a_database_that_was_removed_before_the_guardian_looked_is_there_again(
+    made: Callable[..., IdentifiedGroup], service: str
+) -> None:
+    group = made("c")
+    group.start()
+    guardian, process = group.pid("guardian"), group.pid(service)
+    os.kill(guardian, signal.SIGKILL)
+    group.layout.database(service).unlink()
+    eventually(group.layout.database(service).exists, 60)
+    assert guardian != group.pid("guardian")
+    eventually(lambda: group.pid(service) not in (0, process), 60)
+    eventually(group.answers, 60)
+
+
 @pytest.mark.parametrize("which", ["new", "earlier"])
 def test_either_guard_file_stops_an_upgraded_group(
     made: Callable[..., IdentifiedGroup], short: Path, which: str
