@@ -81,14 +81,19 @@ class Group:
         return all(state == "RUNNING" for state in self.states().values())
 
     def states(self) -> dict[str, str]:
-        """supervisord's state of each service."""
-        processes = self._processes()
-        if processes is None:
-            lines = [line.split() for line in self.command("ctl", "status").stdout.splitlines()]
-            found = {words[0]: words[1] for words in lines if len(words) > 1}
-        else:
-            found = {process.name: process.state for process in processes}
+        """supervisord's state of each service that every group has."""
+        found = self._states()
         return {service: found.get(service, "ABSENT") for service in SERVICES}
+
+    def state(self, service: str) -> str:
+        return self._states().get(service, "ABSENT")
+
+    def _states(self) -> dict[str, str]:
+        processes = self._processes()
+        if processes is not None:
+            return {process.name: process.state for process in processes}
+        lines = [line.split() for line in self.command("ctl", "status").stdout.splitlines()]
+        return {words[0]: words[1] for words in lines if len(words) > 1}
 
     def pid(self, service: str) -> int:
         processes = self._processes()
