@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from demo.fleet_site import NAMES, FleetSite
@@ -13,7 +13,10 @@ FleetMaker = Callable[..., list[FleetSite]]
 
 @contextmanager
 def fleets(folder: Path) -> Generator[FleetMaker]:
-    """A function that starts groups, and returns when all of them are known to each other."""
+    """A function that starts groups, and returns when all of them are known to each other.
+
+    At the end, what they know and have logged last is printed: pytest shows it for a test that failed.
+    """
     with ExitStack() as stack:
 
         def make(
@@ -32,6 +35,7 @@ def fleets(folder: Path) -> Generator[FleetMaker]:
                 place = (places or {}).get(name, "fleet")
                 site = FleetSite(folder, name, servers, more, patch=own_patch, place=place)
                 stack.callback(site.rtorrent.kill)
+                stack.callback(_print_end, site)
                 sites.append(site)
             with ThreadPoolExecutor(len(sites)) as pool:
                 groups = [site.group for site in sites]
@@ -40,6 +44,14 @@ def fleets(folder: Path) -> Generator[FleetMaker]:
             return sites
 
         yield make
+
+
+def _print_end(site: FleetSite) -> None:
+    print(f"--- {site.group.config_dir}")
+    with suppress(Exception):
+        print(site.items(), site.states())
+    for name in ("fleet", "guardian", "supervisord"):
+        print(f"{name}.log:", *site.group.log(name).splitlines()[-20:], sep="\n")
 
 
 def placed(sites: list[FleetSite], hashes: set[str]) -> bool:
