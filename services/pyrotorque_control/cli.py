@@ -245,6 +245,10 @@ def _act(group: Group, given: dict[str, Any]) -> int:
 
         return run_once(group, given["run_once"])
     if given["stop"] and not given["restart"]:
+        if group.options.dry_run:
+            from pyrotorque_control.client import require_real_run
+
+            require_real_run(group)
         return lifecycle.stop(group, quiet=given["cron"])
     if given["restart"]:
         return lifecycle.restart(group, quiet=given["cron"])

@@ -344,3 +344,12 @@ def test_a_wrong_configuration_is_a_warning_once_for_each_command(pyrotorque: Co
     for _ in range(2):
         ended = pyrotorque("explain", "some")
         assert ended.err.count("using the last good configuration") == 1
+
+
+@pytest.mark.parametrize("words", [("-n", "--stop"), ("--stop", "--dry-run"), ("--stop", "-n", "--cron")], ids=" ".join)
+def test_a_stop_is_never_only_shown(pyrotorque: Command, words: tuple[str, ...]) -> None:
+    """Who adds `--dry-run` wants nothing to happen; jobs have it, a stop does not."""
+    ended = pyrotorque.configured("[TORQUE]\n")(*words)
+    assert ended.code == 64
+    assert "would do that for real" in ended.problem
+    assert pyrotorque("--stop").code == 69
