@@ -28,7 +28,7 @@ from pyrotorque.options import Options, read_options, write_atomically
 from pyrotorque.supervisord.config import programs_file, programs_text, started_services
 from pyrotorque.supervisord.seal import damage
 from pyrotorque.supervisord.validation import CheckInterrupted
-from pyrotorque_guardian.unnamed_files import unnamed_files
+from pyrotorque_guardian.unnamed_files import unnamed_databases
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class RunFiles:
     state_problem: Callable[[], str] = str
     """Why the state folder is not that of the group; empty if it is."""
     unnamed: Callable[[Collection[Path]], set[Path]] = lambda _: set()
-    """Which of these files were removed while a process of the group has them open."""
+    """Which of these databases were removed or moved while a process of the group has them open."""
     _missing_since: float | None = None
     _databases: set[Path] = field(default_factory=set[Path])
 
@@ -69,7 +69,7 @@ class RunFiles:
             if path in contents and _is_damaged(path, contents[path]):
                 contents[path] = msgspec.json.encode(options)
         guard = GuardFiles.of(layout, guard_file) if guard_file else None
-        removed = partial(unnamed_files, process=supervisord)
+        removed = partial(unnamed_databases, process=supervisord)
         return cls(layout, guard, contents, services, partial(state_problem, layout, supervisord), removed)
 
     def state(self, now: float) -> GuardState:
