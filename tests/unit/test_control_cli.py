@@ -353,3 +353,12 @@ def test_a_stop_is_never_only_shown(pyrotorque: Command, words: tuple[str, ...])
     assert ended.code == 64
     assert "would do that for real" in ended.problem
     assert pyrotorque("--stop").code == 69
+
+
+def test_supervisorctl_only_reads_with_dry_run(pyrotorque: Command) -> None:
+    pyrotorque.configured("[TORQUE]\n")
+    for words in ((), ("shutdown",), ("stop", "watcher"), ("restart", "all"), ("reload",), ("-i",), ("signal", "HUP")):
+        ended = pyrotorque("--dry-run", "ctl", *words)
+        assert ended.code == 64, words
+        assert "would do that for real" in ended.problem
+    assert pyrotorque("--dry-run", "ctl", "status").code == 69

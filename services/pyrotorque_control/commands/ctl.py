@@ -2,15 +2,20 @@
 
 import os
 import sys
+from typing import Final
 
 import click
 
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.supervisord import Supervisord, config
 from pyrotorque.text import printable
+from pyrotorque_control.client import require_real_run
 from pyrotorque_control.exit_codes import EX_UNAVAILABLE
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.terminal import print_error
+
+_READS: Final = frozenset(("avail", "help", "maintail", "pid", "status", "tail", "version"))
+"""The commands of supervisorctl that change nothing."""
 
 
 @click.command(
@@ -32,6 +37,8 @@ def command(group: Group, words: tuple[str, ...]) -> None:
     The services are exporter, guardian, scheduler and watcher. Exit codes are supervisorctl's, and 78 if `reload`,
     `reread` or `update` is refused because supervisor.conf is broken. All other commands work nevertheless.
     """
+    if group.options.dry_run and (not words or words[0] not in _READS):
+        require_real_run(group)
     conf = config.control_file(group.layout)
     if not conf.exists():
         raise CommandError(
