@@ -1,6 +1,7 @@
 """Fixtures for all tests: a private or a shared rTorrent, each test with each version in turn."""
 
 import os
+import re
 import signal
 import sqlite3
 import sys
@@ -33,7 +34,18 @@ hypothesis.settings.register_profile("steady", deadline=None)
 hypothesis.settings.load_profile("steady")
 
 
-def pytest_configure() -> None:
+class _ReportsByTest:
+    """pytest-xdist reports a test of a group as `name@group`; this removes the group.
+
+    `--last-failed` finds no test by that name, and then runs all tests.
+    """
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        report.nodeid = re.sub(r"@[^\]:/]*$", "", report.nodeid)
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """A shell's background job ignores Ctrl-C, and its children would inherit that: tests that press it would wait.
 
     The tests start thousands of processes. Without cached bytecode each would compile all its modules.
@@ -42,6 +54,16 @@ def pytest_configure() -> None:
     sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_ReportsByTest())
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """`--last-failed` runs only what failed: an hour of other tests would exceed the time of CI."""
+    cache = session.config.cache
+    failed = cache.get("cache/lastfailed", {}) if cache else {}
+    if session.config.getoption("lf") and failed and not {item.nodeid for item in session.items} <= failed.keys():
+        pytest.exit(f"these failed, and are no test by that name: {', '.join(failed)}", pytest.ExitCode.TESTS_FAILED)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
