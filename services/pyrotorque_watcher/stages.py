@@ -24,6 +24,7 @@ from pyrotorque_watcher.load.visibility import RTorrentInstance
 from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.settle.disposal import Disposer
 from pyrotorque_watcher.settle.durability import Durability
+from pyrotorque_watcher.settle.kept_data import KeptData
 from pyrotorque_watcher.settle.tie_repair import TieRepair
 from pyrotorque_watcher.settle.ties import Ties
 
@@ -75,7 +76,7 @@ class RTorrentStages:
             idle=idle,
             ring=partial(ring, bell_file(layout)),
         )
-        disposer = Disposer(ledger, jobs, ties, loader.outcomes, runtime.life.as_user, instance.data_holder)
+        disposer = Disposer(ledger, jobs, ties, loader.outcomes, runtime.life.as_user, KeptData(instance.data_holder))
         durability = Durability(ledger, rtorrent, disposer.disposes, loader.outcomes.cut_off, session, recognize)
         releases = HeldReleases(FleetRows(ledger), ledger, rtorrent, instance, jobs, loader.outcomes, recognize)
         releases.notice()
@@ -113,7 +114,8 @@ class RTorrentStages:
     def until_due(self) -> float:
         """Seconds until something is due."""
         now, retry_at = time.time(), max(self.loader.availability.retry_at, self._held_until)
-        due = [each for each in (self.durability.due(), self.disposer.due(), self.releases.due()) if each is not None]
+        waiting = (self.durability, self.disposer.attempts, self.releases)
+        due = [each for part in waiting if (each := part.due()) is not None]
         times = [self.loader.due(), *(max(each, retry_at) for each in due)]
         if not self.instance.incarnation:
             times.append(retry_at)
@@ -124,7 +126,7 @@ class RTorrentStages:
         self.loader.availability.clock_stepped(step)
         self._held_until = 0.0
         self.durability.check_now()
-        self.disposer.retry_now()
+        self.disposer.attempts.all_now()
 
     def close(self) -> None:
         self.instance.close()

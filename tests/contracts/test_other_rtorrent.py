@@ -48,7 +48,7 @@ def settle_often(watching: Watching) -> None:
     for _ in range(30):
         stages._held_until = 0.0
         stages.durability.check_now()
-        stages.disposer.retry_now()
+        stages.disposer.attempts.all_now()
         watching.rescan()
         watching.settle()
 

@@ -398,5 +398,5 @@ def test_no_metafile_is_moved_to_a_disk_that_is_not_mounted(
         table.write_text("")  # as after it was mounted
         stages = watching.watcher.stages
         assert stages is not None
-        stages.disposer.retry_now()
+        stages.disposer.attempts.all_now()
         watching.until(lambda: (disk / "done/a.torrent").exists() and not path.exists())

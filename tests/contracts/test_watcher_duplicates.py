@@ -59,7 +59,7 @@ def add_magnet(rtorrent: PrivateRTorrent, content: bytes) -> str:
 
 def look_again(watching: Watching) -> None:
     """All pauses are over."""
-    watching.watcher.stages.disposer.retry_now()  # type: ignore[union-attr]
+    watching.watcher.stages.disposer.attempts.all_now()  # type: ignore[union-attr]
     watching.settle()
 
 
@@ -205,6 +205,6 @@ def test_a_duplicate_of_the_fleet_needs_no_item_here(short_folder: Path, root: P
         ledger = watching.watcher.ledger
         ledger.mark_duplicate(watching.row(root / "a.torrent"), "", time.time(), IN_FLEET)
         ledger.mark_duplicate(watching.row(root / "b.torrent"), "", time.time(), IN_FLEET, keeps_file=True)
-        watching.watcher.stages.disposer.retry_now()  # type: ignore[union-attr]
+        watching.watcher.stages.disposer.attempts.all_now()  # type: ignore[union-attr]
         watching.until(lambda: not (root / "a.torrent").exists())
         assert (root / "b.torrent").exists()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from pyrotorque import logs
 from pyrotorque.errors import UserError
@@ -26,15 +26,15 @@ from pyrotorque_watcher.load.prepare import LoadJob
 from pyrotorque_watcher.load.visibility import mapped
 from pyrotorque_watcher.rows import Row, Sighting, Todo
 from pyrotorque_watcher.scan.files import look
+from pyrotorque_watcher.settle.attempts import Attempts
 from pyrotorque_watcher.settle.duplicate_items import ItemFact, item_facts
+from pyrotorque_watcher.settle.kept_data import KeptData
 from pyrotorque_watcher.settle.metafile_names import MetafileNames, second_name
 from pyrotorque_watcher.settle.ties import TieChange, Ties
 
 log = logging.getLogger(__name__)
 
 _ROWS: Final = 100  # handled in one step
-_FIRST_PAUSE: Final = 1.0  # seconds until another attempt, doubled each time
-_LONGEST_PAUSE: Final = 300.0
 _RETIES: Final[tuple[Todo, ...]] = ("retie", "retie_loaded")
 _SUFFIXES: Final[Mapping[Todo, bytes]] = {"loaded": b".loaded", "failed": b".failed"}
 
@@ -54,23 +54,6 @@ class Removal:
         return TieChange(self.row.load.info_hash, mapped(self.row.path, self.settings.path_map), new)
 
 
-class DataHolder(Protocol):
-    """Whose data a file is that was `seen` at its place (Unix seconds)."""
-
-    def __call__(self, theirs: bytes, /, *, seen: float) -> str: ...
-
-
-def _of_no_item(_: bytes, /, *, seen: float) -> str:
-    del seen
-    return ""
-
-
-@dataclass(slots=True)
-class _Retry:
-    at: float
-    pause: float
-
-
 @dataclass
 class Disposer:
     """Disposes of the metafiles of all jobs; files of jobs that are not active stay where they are."""
@@ -81,23 +64,11 @@ class Disposer:
     outcomes: LoadOutcomes
     as_user: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     """Gives new folders and files the owner's permissions."""
-    data_holder: DataHolder = _of_no_item
-    """The name of an item with the file at this path of rTorrent's as its data; empty if there is none."""
+    kept_data: KeptData = field(default_factory=KeptData)
+    attempts: Attempts = field(default_factory=Attempts)
+    """Those of rows that wait, by their turn."""
     _reported_kept: set[str] = field(default_factory=set[str])
     """The jobs for which it was reported that `on_failed` does not apply to all that failed."""
-    _reported_data: set[str] = field(default_factory=set[str])
-    """The jobs for which it was reported that a file is data of an item."""
-    _retries: dict[int, _Retry] = field(default_factory=dict[int, _Retry])
-    """Of the rows that wait, by their turn."""
-
-    def due(self) -> float | None:
-        """When (Unix time) an attempt is due that had to wait."""
-        return min((retry.at for retry in self._retries.values()), default=None)
-
-    def retry_now(self) -> None:
-        """Whatever waits is due now."""
-        for retry in self._retries.values():
-            retry.at = 0.0
 
     def disposes(self, row: Row) -> bool:
         """Whether something is to be done about the file of `row` when it is loaded."""
@@ -106,12 +77,11 @@ class Disposer:
 
     def step(self, now: float) -> bool:
         """Do a part of what is still to be done about files; whether there is more to do at once."""
-        limit = _ROWS + len(self._retries)
+        limit = _ROWS + len(self.attempts)
         todo = self.ledger.todo(limit)
         if len(todo) < limit:
-            known = {row.turn for _, row in todo}
-            self._retries = {turn: retry for turn, retry in self._retries.items() if turn in known}
-        todo = [each for each in todo if self._is_due(each[1], now)][:_ROWS]
+            self.attempts.keep_only({row.turn for _, row in todo})
+        todo = [each for each in todo if self.attempts.is_due(each[1].turn, now)][:_ROWS]
         if not todo:
             return False
         self._retie([(what, row) for what, row in todo if what in _RETIES], now)
@@ -168,7 +138,7 @@ class Disposer:
             with self.ledger.transaction():
                 for row in old:
                     self.outcomes.answer_too_old(row, now)
-                    self._retries.pop(row.turn, None)
+                    self.attempts.end(row.turn)
         left = {row.turn for row in old}
         return [(what, row) for what, row in todo if row.turn not in left]
 
@@ -197,7 +167,7 @@ class Disposer:
                     self._wait_for_session(row, now)
                 else:
                     self.outcomes.item_gone(row, now, was_restarted=fact is ItemFact.LOST)
-                    self._retries.pop(row.turn, None)
+                    self.attempts.end(row.turn)
         return [(what, row) for what, row in todo if row.turn not in left]
 
     def _needs_item(self, row: Row) -> bool:
@@ -219,9 +189,9 @@ class Disposer:
         job = self.jobs.get(row.job)
         how = "keep" if job is None else self._how(todo, row, job)
         removal = None
-        if job is not None and how != "keep" and not self._is_data(row, job, how):
+        if job is not None and how != "keep" and not self.kept_data.has(row, job.settings, how):
             if job.settings.dry_run:
-                if not self._wait(row, now):
+                if not self.attempts.wait(row.turn, now):
                     log.info("%s: WOULD %s %s", row.job, how, printable(row.path))
                 return None
             try:
@@ -236,23 +206,6 @@ class Disposer:
             with self.ledger.transaction():
                 self._done(todo, row)
         return removal
-
-    def _is_data(self, row: Row, job: LoadJob, how: Disposal) -> bool:
-        """Whether an item has the file, which then stays."""
-        name = self.data_holder(mapped(row.path, job.settings.path_map), seen=row.arrival.first_seen)
-        if not name:
-            return False
-        text = (
-            f"{row.job}: {printable(row.path)} stays where it is: it is data of the item {name}, so {how} does "
-            "not apply; keep rTorrent's download folder and the watched folders apart"
-        )
-        if row.job in self._reported_data:
-            log.info("%s", text)
-        else:
-            self._reported_data.add(row.job)
-            log.warning("%s", text)
-            logs.owner_event("metafile kept", text, subject=row.job)
-        return True
 
     def _named(self, todo: Todo, row: Row, settings: WatchSettings, how: Disposal) -> Removal | None:
         names = MetafileNames.find(row)
@@ -326,15 +279,12 @@ class Disposer:
 
     # -- what waits
 
-    def _is_due(self, row: Row, now: float) -> bool:
-        return row.turn not in self._retries or self._retries[row.turn].at <= now
-
     def _done(self, todo: Todo, row: Row) -> None:
         self.ledger.mark_done(todo, row)
-        self._retries.pop(row.turn, None)
+        self.attempts.end(row.turn)
 
     def _retry(self, row: Row, what: str, error: OSError, now: float) -> None:
-        if self._wait(row, now):
+        if self.attempts.wait(row.turn, now):
             return
         text = f"{row.job}: {what} {printable(row.path)}: {error.strerror}; trying again"
         log.warning("%s", text)
@@ -342,12 +292,5 @@ class Disposer:
             logs.owner_event("metafile kept", text, subject=row.job)
 
     def _wait_for_session(self, row: Row, now: float) -> None:
-        if not self._wait(row, now) and self.ties.session.folder:
+        if not self.attempts.wait(row.turn, now) and self.ties.session.folder:
             log.info("%s: waiting until rTorrent has saved the item of %s completely", row.job, printable(row.path))
-
-    def _wait(self, row: Row, now: float) -> bool:
-        """Set the time of the next attempt; whether it waited before."""
-        retry = self._retries.get(row.turn)
-        pause = _FIRST_PAUSE if retry is None else min(_LONGEST_PAUSE, retry.pause * 2)
-        self._retries[row.turn] = _Retry(now + pause, pause)
-        return retry is not None
