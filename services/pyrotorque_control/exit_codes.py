@@ -20,6 +20,7 @@ _CODES: Final[tuple[tuple[type[errors.PyrotorqueError], int], ...]] = (
     (errors.GuardRemoved, EX_TEMPFAIL),
     (errors.StateError, EX_IOERR),
     (errors.ServiceUnreachable, EX_UNAVAILABLE),
+    (errors.RequestWrong, EX_USAGE),
     (errors.ActionRefused, EX_TEMPFAIL),
     (errors.RTorrentFault, EX_SOFTWARE),
     (errors.RequestTooLarge, EX_SOFTWARE),

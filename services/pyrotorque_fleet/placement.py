@@ -10,6 +10,7 @@ from pyrotorque import logs
 from pyrotorque.errors import StateError
 from pyrotorque.layout import Layout
 from pyrotorque.placement_rules import parse_accepts, parse_prefer
+from pyrotorque.requests import Answer, wrong
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque.text import printable
 from pyrotorque_fleet import claims
@@ -263,18 +264,19 @@ class Placement:
 
     # -- requests of the owner
 
-    def release(self, info_hash: str, done: Callable[[bool, str], None], now: float) -> None:
-        """Take back a granted or finished claim; `done(ok, text)` is called when it is written."""
+    def release(self, info_hash: str, done: Callable[[Answer], None], now: float) -> None:
+        """Take back a granted or finished claim; `done` gets the answer when it is written."""
         found = self.table.get(info_hash)
         if found is None:
-            done(False, f"the fleet has no claim on {info_hash}")
+            done(wrong(f"the fleet has no claim on {info_hash}"))
             return
         released = claims.release(found[1])
         if released is None:
-            done(False, f"the claim is {found[1].state}: only granted, done and failed ones are released")
+            text = f"the claim is {found[1].state}: only granted, done and failed ones are released"
+            done(Answer(ok=False, text=text))
             return
         if not self.swaps.is_free(info_hash, now):
-            done(False, "the claim is being changed: try again")
+            done(Answer(ok=False, text="the claim is being changed: try again"))
             return
         owner = found[1].owner
         outcome = f"{printable(found[1].facts.name)} was released from {owner or 'the fleet'}"
@@ -285,9 +287,10 @@ class Placement:
         def written(result: Any, error: BaseException | None) -> None:
             if error is None:
                 self.table.apply([(int(result), released, claims.encode_claim(released))])
-                done(True, text)
+                done(Answer(ok=True, text=text))
             else:
                 self.swaps.read(info_hash)
-                done(False, f"it is not known whether it was written: {error or 'no answer'}")
+                unknown = f"it is not known whether it was written: {error or 'no answer'}"
+                done(Answer(ok=False, text=unknown))
 
         self.swaps.run(info_hash, self.link.swap(info_hash, claims.encode_claim(released), found[0]), written)

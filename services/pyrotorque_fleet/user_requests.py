@@ -78,7 +78,7 @@ class UserRequests:
                 count = max(1, min(limit, _EVENTS_MAX))
                 self._wait(pending, link.events_after(max(after, -count), count), _events)
             case ReleaseClaim(info_hash=info_hash):
-                placement.release(info_hash.upper(), lambda ok, text: pending.answer(Answer(ok=ok, text=text)), now)
+                placement.release(info_hash.upper(), pending.answer, now)
             case _:
                 pending.answer(Answer(ok=False, text="the fleet process does not support this request"))
 

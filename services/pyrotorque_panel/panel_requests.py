@@ -12,6 +12,7 @@ from pyrotorque.requests import (
     RemovePanelToken,
     Request,
     SetPanelPassword,
+    wrong,
 )
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque.text import printable
@@ -42,12 +43,13 @@ class PanelRequests:
                 try:
                     secret = self.access.make_token(name, scope, now)
                 except ValueError as error:
-                    return Answer(ok=False, text=str(error))
+                    return wrong(str(error))
                 return Answer(ok=True, text=f"made token {name} ({scope})", data={"token": secret})
             case RemovePanelToken(name=name):
                 found = self.access.remove_token(name)
-                text = f"removed token {printable(name)}" if found else f"there is no token {printable(name)}"
-                return Answer(ok=found, text=text)
+                if not found:
+                    return wrong(f"there is no token {printable(name)}")
+                return Answer(ok=True, text=f"removed token {printable(name)}")
             case EndPanelSessions():
                 return Answer(ok=True, text=f"{self.access.end_all_sessions()} sessions have ended")
             case DescribeService():

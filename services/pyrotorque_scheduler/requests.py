@@ -19,6 +19,7 @@ from pyrotorque.requests import (
     RunJob,
     StartTorrent,
     StopTorrent,
+    wrong,
 )
 from pyrotorque.rtorrent.availability import Availability
 from pyrotorque.rtorrent.recognition import shared_text
@@ -50,8 +51,10 @@ class RequestHandler:
     def answer(self, request: Request, now: Instant, run: Callable[[str, Cause], CheckResult | None]) -> Answer:
         try:
             return self._answer(request, now, run)
-        except (RTorrentError, UserError) as error:
+        except RTorrentError as error:
             return Answer(ok=False, text=str(error))
+        except UserError as error:
+            return wrong(str(error))
 
     def _answer(self, request: Request, now: Instant, run: Callable[[str, Cause], CheckResult | None]) -> Answer:
         match request:
@@ -108,7 +111,7 @@ class RequestHandler:
         try:
             name, loaded, active = starter.item(info_hash)
         except RTorrentFault:
-            return Answer(ok=False, text=f"rTorrent has no item {printable(info_hash)}")
+            return wrong(f"rTorrent has no item {printable(info_hash)}")
         if active:
             starter.keep_running(info_hash, now.wall)
             return Answer(ok=True, text=f"{printable(name)} runs already ({info_hash})")
@@ -124,15 +127,15 @@ class RequestHandler:
         if parking is None or starter is None:
             return Answer(ok=False, text="the address of rTorrent is unknown: set scgi_url in [TORQUE]")
         if job is not None and job not in self._job_table.queues:
-            return Answer(ok=False, text=f"there is no queue job {printable(job)}: {_listed(self._job_table.queues)}")
+            return wrong(f"there is no queue job {printable(job)}: {_listed(self._job_table.queues)}")
         if seconds is not None and not self._job_table.queues:
             return Answer(ok=False, text="no queue job is active, so nothing would start the item again: stop it")
         if seconds is not None and not 0 < seconds <= _PARKED_MAX:
-            return Answer(ok=False, text="an item is parked for more than 0 s and at most 366 days")
+            return wrong("an item is parked for more than 0 s and at most 366 days")
         try:
             name, _, _ = starter.item(info_hash)
         except RTorrentFault:
-            return Answer(ok=False, text=f"rTorrent has no item {printable(info_hash)}")
+            return wrong(f"rTorrent has no item {printable(info_hash)}")
         queue = self._queue_of(info_hash, job)
         if seconds is not None and queue is not None and queue.items.is_reserved(info_hash, now.wall):
             text = (
@@ -163,7 +166,7 @@ class RequestHandler:
     def _explain(self, request: ExplainQueue, now: Instant) -> Answer:
         queues = self._job_table.queues
         if request.job is not None and request.job not in queues:
-            return Answer(ok=False, text=f"there is no queue job {printable(request.job)}: {_listed(queues)}")
+            return wrong(f"there is no queue job {printable(request.job)}: {_listed(queues)}")
         chosen = [queue for name, queue in queues.items() if request.job in (None, name)]
         if request.history:
             return explain_history(self._job_table.history, request.job, request.item)
@@ -179,6 +182,7 @@ class RequestHandler:
             ok=shown[0].ok,
             text="\n\n".join(dict.fromkeys(answer.text for answer in shown)),
             data=[answer.data for answer in shown],
+            wrong=shown[0].wrong,
         )
 
     def _describe(self, now: Instant) -> Answer:
@@ -222,7 +226,7 @@ class RequestHandler:
         return {"on": custom.on, "after": custom.after, "events": self._job_table.job_states.queued_events(job)}
 
     def _no_such_job(self, job: str) -> Answer:
-        return Answer(ok=False, text=f"the scheduler has no job {printable(job)}: {_listed(self._job_table.names)}")
+        return wrong(f"the scheduler has no job {printable(job)}: {_listed(self._job_table.names)}")
 
 
 def _last_check(queue: Queue | None, now: Instant) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Final
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.fleet_requests import DiscardLoads, PermitLoads, SettledOffer, SettleOffers
 from pyrotorque.linux.filesystems import is_within
-from pyrotorque.requests import Answer, DescribeService, ForgetMetafiles, ListMetafiles, Request, RetryMetafiles
+from pyrotorque.requests import Answer, DescribeService, ForgetMetafiles, ListMetafiles, Request, RetryMetafiles, wrong
 from pyrotorque.text import counted, printable
 from pyrotorque_watcher.fleet.fleet_rows import FleetRows
 from pyrotorque_watcher.fleet.releases import HeldReleases
@@ -76,7 +76,7 @@ def _retry(ledger: Ledger, scanners: Sequence[TreeScanner], paths: tuple[str, ..
         else:
             problems.append(_why_not(path))
     if problems:
-        return Answer(ok=False, text="; ".join(problems), data={"count": count})
+        return wrong("; ".join(problems), {"count": count})
     more = f"; new ones in {counted(walked, 'folder')} too" if walked else ""
     return Answer(ok=True, text=f"{counted(count, 'metafile')} will be loaded{more}", data={"count": count})
 
@@ -88,7 +88,7 @@ def _forget(ledger: Ledger, paths: tuple[str, ...]) -> Answer:
         count = ledger.forget(turns_at(ledger.failed(), paths), now) if paths else 0
     if not count:
         shown = ", ".join(printable(path) for path in paths)
-        return Answer(ok=False, text=f"no failed metafile is known as {shown or 'nothing'}", data={"count": 0})
+        return wrong(f"no failed metafile is known as {shown or 'nothing'}", {"count": 0})
     return Answer(ok=True, text=f"{counted(count, 'metafile')} forgotten until changed", data={"count": count})
 
 

@@ -112,3 +112,7 @@ class ServiceUnreachable(PyrotorqueError):
 
 class ActionRefused(PyrotorqueError):
     """A service refused a request; the message is its answer."""
+
+
+class RequestWrong(ActionRefused):
+    """A request names something that does not exist, or has a value that is never accepted."""

@@ -240,11 +240,20 @@ ACTIONS: Final[dict[type[ActionRequest], str]] = {
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """`ok`: whether it was done; `text`: one line about what happened; `data`: details as plain JSON values."""
+    """`ok`: whether it was done; `text`: one line about what happened; `data`: details as plain JSON values.
+
+    `wrong`: it was refused because it names something that does not exist, or has a value that is never accepted.
+    """
 
     ok: bool
     text: str = ""
     data: Any = None
+    wrong: bool = False
+
+
+def wrong(text: str, data: Any = None) -> Answer:
+    """The answer to a request that would be refused at any time."""
+    return Answer(ok=False, text=text, data=data, wrong=True)
 
 
 _request_decoder: JsonDecoder[Request] = JsonDecoder(Request)

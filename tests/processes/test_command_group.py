@@ -143,6 +143,20 @@ def test_pause_and_resume(group: Group) -> None:
     assert group.command("resume", "nowhere").returncode == 64
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("explain nosuch", f"explain {'A' * 40}", f"start {'A' * 40}", f"stop {'A' * 40}", f"park {'A' * 40}"),
+        *("park nosuch", f"park {'A' * 40} --job nosuch", "resume nosuch", "--run-once nosuch", "--run-once treewatch"),
+        *("retry nosuch", "forget nosuch", "quarantine restore nosuch", "restart nosuch"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_wrong_usage(group: Group, words: str) -> None:
+    ended = group.command(*words.split())
+    assert (ended.returncode, ended.stdout) == (64, ""), ended.stderr
+    assert words.split()[-1].removeprefix("--") in ended.stderr
+
+
 def test_start_by_hand(group: Group, rtorrent_of_group: PrivateRTorrent) -> None:
     assert group.command("pause", "queue").returncode == 0
     metafile = make_metafile("by hand")

@@ -8,7 +8,7 @@ import click
 
 from pyrotorque import humanize
 from pyrotorque.actions import release_claim, required_hash
-from pyrotorque.errors import ActionRefused, ServiceUnreachable
+from pyrotorque.errors import ActionRefused, RequestWrong, ServiceUnreachable
 from pyrotorque.fleet_requests import FindInFleet, ListClaims, ListFleetEvents, WhyClaim
 from pyrotorque.requests import Answer, DescribeService, Request
 from pyrotorque.text import counted, printable
@@ -178,6 +178,8 @@ def release(group: Group, claim: str) -> int:
     require_service(group, "fleet", "fleet.servers")
     try:
         answer = release_claim(actor_of(group), _chosen_claim(group, claim))
+    except RequestWrong:
+        raise
     except ActionRefused as refused:
         raise CommandError(str(refused), EX_UNAVAILABLE) from refused
     click.echo(answer.text)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pyrotorque.conditions import Clause, parse
 from pyrotorque.humanize import coming_time, date_time, rate, size
 from pyrotorque.items import Item
-from pyrotorque.requests import Answer
+from pyrotorque.requests import Answer, wrong
 from pyrotorque.text import is_hash_of, printable
 from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.explain_groups import explain_groups, group_lines
@@ -90,7 +90,7 @@ def explain_item(queue: Queue, wanted: str, now: Instant) -> Answer:
     """Each clause with its value, and the first reason why the item is not started. Raises RTorrentError."""
     found = _find(queue, wanted, now.wall)
     if len(found) != 1:
-        return Answer(ok=False, text=_not_unique(found, printable(wanted), queue.rules.settings.view))
+        return wrong(_not_unique(found, printable(wanted), queue.rules.settings.view))
     item, rules = found[0], queue.rules
     running = rules.running.matches(item, now.wall)
     clauses = (rules.downloading if running else rules.startable).explain(item, now.wall)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pyrotorque.bus.client import ServiceEnded, ask
-from pyrotorque.errors import ActionRefused, ServiceUnreachable
+from pyrotorque.errors import ActionRefused, RequestWrong, ServiceUnreachable
 from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, DescribeService, RecordAction, Request, RunJob
 from pyrotorque.supervisord import Supervisord, SupervisordError
@@ -34,10 +34,13 @@ class Actor:
 
 
 def ask_service(actor: Actor, service: str, request: Request, timeout: float = 15.0) -> Answer:
-    """The service's answer. Raises ActionRefused if it refuses, and ServiceUnreachable without an answer."""
+    """The service's answer. Raises ServiceUnreachable without one.
+
+    Raises ActionRefused if it refuses, RequestWrong if it would do so at any time.
+    """
     answer = _send(actor, service, request, timeout)
     if not answer.ok:
-        raise ActionRefused(answer.text or f"{service} refused the request")
+        raise (RequestWrong if answer.wrong else ActionRefused)(answer.text or f"{service} refused the request")
     return answer
 
 
