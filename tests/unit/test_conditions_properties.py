@@ -65,6 +65,11 @@ def test_two_conditions_joined_match_what_both_match(one: str, other: str, item:
 
 @given(text=NOISE)
 @example(text="is_open='\x85'")
+@example(text="name='\\0\n'")
+@example(text="name='\\'\"\n\"")
+@example(text="name='-\n'")
+@example(text="name='/a\\'\"\n\"'/'")
+@example(text="name='/a\\'\"\n'/\"")
 @settings(max_examples=400, deadline=None)
 def test_random_text_is_read_or_refused_with_a_caret_and_never_breaks(text: str) -> None:
     read = _read(text)

@@ -151,7 +151,8 @@ def quoted(text: str) -> str:
     if not guarded and not any(char in text for char in '"\\,'):
         return f'"{text}"'
     special = _SPECIAL_OR_BRACE if braces else _SPECIAL
-    escaped = special.sub(lambda found: f"\\{found[0]}", text)
+    # A backslash before a line break is refused: it looks like a continued line.
+    escaped = special.sub(lambda found: '"\n"' if found[0] == "\n" else f"\\{found[0]}", text)
     return f"\\{escaped}" if leading else escaped
 
 
@@ -161,6 +162,8 @@ def quoted_regex(pattern: str) -> str:
         pattern = _PAIR_OR_SLASH.sub(lambda pair: "\\/" if pair[0] == "/" else pair[0], pattern)
     if not re.search(r"[\s\"'\\]", pattern):
         return f"/{pattern}/"
+    # A backslash before a line break is refused (`quoted`): the quotes are closed and opened between the two.
     if "'" not in pattern:
-        return f"'/{pattern}/'"
-    return '"/' + pattern.replace("\\", "\\\\").replace('"', '\\"') + '/"'
+        return "'/" + pattern.replace("\\\n", "\\''\n") + "/'"
+    escaped = pattern.replace("\\", "\\\\").replace('"', '\\"')
+    return '"/' + escaped.replace("\\\n", '\\""\n') + '/"'
