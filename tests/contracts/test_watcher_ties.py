@@ -160,7 +160,7 @@ def test_items_of_a_restored_session_survive(
         infos = {watching.load(root / f"{number}.torrent") for number in range(5)}
         old = {str(root / f"{number}.torrent") for number in range(5)}
         assert ties(untying) == old
-        shutil.copytree(untying.session, backup, ignore=shutil.ignore_patterns("rtorrent.*"))
+        shutil.copytree(untying.session, backup, ignore=shutil.ignore_patterns("rtorrent.*", "*.new"))
         watching.again(disposing(root, how))
         for path in root.iterdir():
             path.touch()

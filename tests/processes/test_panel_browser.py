@@ -24,6 +24,10 @@ pytestmark = [
 
 _WATCH = """() => {
     window.olds = 0;
+    window.swaps = [];
+    document.addEventListener("htmx:before:swap", ({detail, defaultPrevented}) => {
+        window.swaps.push([detail.ctx.sourceElement === stream, busy, seen, forms, defaultPrevented]);
+    });
     const look = () => { if (document.getElementById("old")) window.olds += 1; };
     new MutationObserver(look).observe(document.body, {childList: true, subtree: true});
 }"""
@@ -70,7 +74,7 @@ def test_a_refresh_that_began_before_a_form_does_not_replace_the_page_after_it(
             route.fulfill(response=old, body=old.text().replace("<h1>", '<p id="old"></p><h1>'))
         assert next_one.value.response() is not None
         page.wait_for_function("() => !busy")
-        assert page.evaluate("() => olds") == 0
+        assert page.evaluate("() => olds") == 0, page.evaluate("() => swaps")
     panel.act("/jobs/tidy/resume")
 
 
