@@ -98,6 +98,22 @@ GOOD = {
     "another command of a service": (
         "[include]\nfiles = run/programs.conf command.conf\n", "which must run pyrotorque_exporter in the end"
     ),
+    "a program that does not exist": (
+        "[program:x]\ncommand = /nosuch/x\n", "[program:x] command cannot be run now: can't find command '/nosuch/x'"
+    ),
+    "a program that is not on the PATH": (
+        "[program:x]\ncommand = nosuch a b\nautostart = false\n", "can't find command 'nosuch'"
+    ),
+    "a program that is not on its own PATH": (
+        '[program:x]\ncommand = sleep 9\nenvironment = PATH="/nosuch"\n', "[program:x] command cannot be run now"
+    ),
+    "a program that is not executable": ("[program:x]\ncommand = /etc/passwd\n", "is not executable"),
+    "an event listener that is a folder": (
+        "[eventlistener:x]\nevents = TICK_60\ncommand = /etc\n", "[eventlistener:x] command cannot be run now"
+    ),
+    "a command with a quote that is not closed": (
+        "[program:x]\ncommand = sh -c 'pw=secret\n", "it is no list of words"
+    ),
     "a setting of a service": ("[program:scheduler]\nenvironment = A=1\npriority = 5\n", ""),
     "a FastCGI program at a unix socket": (
         "[fcgi-program:x]\ncommand = x\nautostart = false\nsocket = unix://{here}/x.sock\nsocket_mode = 0600\n", ""
@@ -210,6 +226,16 @@ def test_check_accepts_what_supervisord_accepts_and_warns(group: Group, conf: Pa
     ended = group.command("check")
     assert ended.returncode == 0, ended.stderr
     assert warning in ended.stderr
+
+
+def test_programs_that_can_be_run_give_no_warning(group: Group, conf: Path) -> None:
+    (conf.parent / "mine").write_text("#!/bin/sh\n")
+    (conf.parent / "mine").chmod(0o700)
+    write(
+        conf, "[program:a]\ncommand = {here}/mine x\n[program:b]\ncommand = sleep 1\n[program:c]\ncommand = ./later\n"
+    )
+    ended = group.command("check")
+    assert (ended.returncode, "cannot be run" in ended.stderr) == (0, False), ended.stderr
 
 
 @pytest.mark.parametrize(("text", "expected"), COPIES.values(), ids=COPIES)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from pyrotorque.foreign_errors import summary
 from pyrotorque.linux.files import read_text_file
+from pyrotorque.supervisord.owner_commands import why_not_run
 from pyrotorque.supervisord.service_programs import SupervisedProgram, check_programs
 from pyrotorque.supervisord.trial_start import StartTrial
 
@@ -158,6 +159,15 @@ class ConfTrial:
             (faults.warnings, self.warnings),
         ):
             into.extend((*self._place(section), text) for section, text in found)
+        self._check_commands(options, sections)
+
+    def _check_commands(self, options: Any, sections: Collection[str]) -> None:
+        """A program may be on a disk that is mounted later: a group starts without it."""
+        for group in options.process_group_configs:
+            for process in group.process_configs:
+                if group.name not in self._services and (reason := why_not_run(process)):
+                    section = _section_of(process.name, group.name, sections)
+                    self.warnings.append((*self._place(section), f"[{section}] command cannot be run now: {reason}"))
 
     def _check_start(self, options: Any) -> None:
         trial = StartTrial(options, self._supervisord, self._socket, self._is_made)
