@@ -6,8 +6,8 @@ VENV   ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN    := $(VENV)/bin
 ENV    := PYTHONPATH=services:shared:.
 TESTS  ?= tests
-# Most tests wait most of the time: for rTorrent, supervisord, or a bounded condition.
-WORKERS ?= 4
+# Many tests wait: for rTorrent, supervisord, or a bounded condition.
+WORKERS ?= $(shell echo $$(($$(nproc) + 4)))
 # The targets start thousands of processes. Without cached bytecode each would compile all its modules.
 unexport PYTHONDONTWRITEBYTECODE
 # Tests that fail run again, one at a time. Those that pass then are unsteady: the end of the first run names them.
