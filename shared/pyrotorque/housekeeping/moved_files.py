@@ -21,6 +21,7 @@ from pyrotorque.linux.files import (
     rename_noreplace,
     sync_folder,
 )
+from pyrotorque.linux.unfinished_renames import end_rename
 from pyrotorque.text import printable
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -121,6 +122,7 @@ def move(source: int, target: int, files: Iterable[RemovedFile]) -> None:
     touched: dict[int, None] = {}
     for file in files:
         if is_at(target, file):
+            _end_move(source, target, file)
             continue
         with parent_of(source, file.path) as at, parent_of(target, file.path, like=source) as to:
             found = entry_at(at)
@@ -137,6 +139,16 @@ def move(source: int, target: int, files: Iterable[RemovedFile]) -> None:
             touched[source] = None
     for root in touched:
         sync_folder(root)
+
+
+def _end_move(source: int, target: int, file: RemovedFile) -> None:
+    """Remove the name of a file in `source` that a kill has left beside the one in `target`."""
+    with (
+        suppress(FileNotFoundError, NotADirectoryError),
+        parent_of(source, file.path) as at,
+        parent_of(target, file.path) as to,
+    ):
+        end_rename(at, to, b"%b-%d" % (_REMOVING, file.inode))
 
 
 def move_empty_aside(root: int, aside: int, files: Iterable[RemovedFile]) -> list[RemovedFile]:

@@ -23,6 +23,7 @@ from pyrotorque.jobs.tree_copy import (
     tree_size,
 )
 from pyrotorque.linux.files import rename_noreplace, sync_folder
+from pyrotorque.linux.unfinished_renames import end_rename
 from pyrotorque.long_work import WorkReport
 from pyrotorque.text import printable
 
@@ -67,7 +68,14 @@ class MoveFiles:
             origin = _partial(move, final) if move.by_copy else source
             if move.by_copy and not is_copied(source, origin, self._compared_of(move)):
                 raise MoveRefused("its data changed after the copy; copying it again", "changing")
-            rename_noreplace(origin.at, final.at)
+            if not end_rename(origin.at, final.at, _ended(move)):
+                rename_noreplace(origin.at, final.at)
+
+    def end_rename(self, move: Move) -> None:
+        """Remove the old name of a file, or of its copy, that has the final one, if a kill has left both."""
+        origin = move.partial if move.by_copy else move.source
+        with suppress(FileNotFoundError, NotADirectoryError), place_of(origin) as at, place_of(move.final) as to:
+            end_rename(at.at, to.at, _ended(move))
 
     def rename_back(self, move: Move) -> None:
         """Give data that was renamed its old path. FileExistsError if something is there."""
@@ -104,6 +112,10 @@ class MoveFiles:
         """Make the renamed data survive a power failure."""
         with self._rules.open_target(move.final) as final:
             sync_folder(final.at.folder)
+
+
+def _ended(move: Move) -> bytes:
+    return os.fsencode(f"{move.partial.stem}.renamed")
 
 
 def _partial(move: Move, final: TreePlace) -> TreePlace:

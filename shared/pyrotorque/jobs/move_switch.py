@@ -118,6 +118,7 @@ class MoveSwitch:
     def _rename(self, move: Move) -> None:
         origin = move.partial if move.by_copy else move.source
         if _is_renamed(move):
+            self._files.end_rename(move)
             return
         if os.path.lexists(origin):
             try:

@@ -111,7 +111,10 @@ def is_plain_name(folder: AnyPath, below: bytes, file: os.stat_result) -> bool:
 
 
 def rename_noreplace(at: FileName, to: FileName) -> None:
-    """Rename without replacing: FileExistsError if `to` exists, OSError with EXDEV across disks."""
+    """Rename without replacing: FileExistsError if `to` exists, OSError with EXDEV across disks.
+
+    Where that takes two steps (FUSE, NFS), a kill may leave the file with both names: see `unfinished_renames`.
+    """
     if _libc.renameat2(at.folder, at.name, to.folder, to.name, _RENAME_NOREPLACE) == 0:
         return
     code = ctypes.get_errno()
@@ -161,6 +164,8 @@ def remove_exactly(at: FileName, entry: FileEntry, temporary: bytes) -> None:
     its name again. After an interruption the next call with the same `temporary` finishes the removal.
     """
     aside = FileName(at.folder, temporary)
+    if entry_at(aside) == entry == entry_at(at):
+        os.unlink(temporary, dir_fd=at.folder)  # the rename to it was killed between two names: it begins again
     if entry_at(aside) is None:
         if entry_at(at) != entry:
             raise OtherFile(at.name)
