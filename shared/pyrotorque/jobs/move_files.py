@@ -52,6 +52,7 @@ class MoveFiles:
         with self._rules.open_target(move.final, create=True) as final, place_of(move.source) as source:
             by_copy = move.by_copy or self._is_on_other_disk(source, final)
             if by_copy:
+                self._rules.remember(move.final.parent)  # the next run may find it unmounted
                 what = f"copying {printable(move.source.name)}"
                 with WorkReport(self._run_dir, what, tree_size(source), "bytes") as work:
                     hooks = CopyHooks(self._check_deadline, work.advance, self._compared_of(move))
@@ -61,6 +62,10 @@ class MoveFiles:
     @staticmethod
     def _is_on_other_disk(source: TreePlace, final: TreePlace) -> bool:
         return source.stat().st_dev != os.fstat(final.at.folder).st_dev
+
+    def require_mounted(self, move: Move) -> None:
+        """Raise MoveRefused if the disk of the new place is not mounted."""
+        self._rules.require_mounted(move.final)
 
     def rename(self, move: Move) -> None:
         """Give the data, or its copy, the final path. FileExistsError if something is there."""
@@ -92,6 +97,7 @@ class MoveFiles:
             try:
                 final = stack.enter_context(self._rules.open_target(move.final))
             except (FileNotFoundError, NotADirectoryError):  # another program has moved the data on
+                self.require_mounted(move)
                 final = None
             left = remove_copied(source, final, self._compared_of(move))
         if left.failed:

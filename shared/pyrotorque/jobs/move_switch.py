@@ -129,6 +129,7 @@ class MoveSwitch:
             self._files.sync(move)
             self._undo_if_shared(move)
         else:
+            self._files.require_mounted(move)
             text = f"its data is neither at {printable(str(origin))} nor at {printable(str(move.final))}"
             raise MoveRefused(text, "missing")
 

@@ -66,5 +66,17 @@ class TargetRules:
         limits = StorageLimits(below=tuple(self.below), private=tuple(self.private))
         if refusal := limits.refusal(folder, [os.fsencode(name)]):
             raise MoveRefused(f"the target leads elsewhere: {refusal}", "target")
+        self._require_mounted(folder)
+
+    def require_mounted(self, final: Path) -> None:
+        """Raise MoveRefused if the disk of `final` is not mounted: what it has is only out of sight."""
+        self._require_mounted(os.path.realpath(os.fsencode(final.parent)))
+
+    def _require_mounted(self, folder: bytes) -> None:
         if self.disks and (refusal := self.disks.refusal(folder)):
             raise MoveRefused(refusal, "target")
+
+    def remember(self, folder: Path) -> None:
+        """A copy begins in this folder: from now on, its disk must be mounted there."""
+        if self.disks:
+            self.disks.remember(folder)
