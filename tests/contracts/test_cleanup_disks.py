@@ -10,11 +10,11 @@ import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
-from pyrotorque.housekeeping import disk_reserve
+from pyrotorque.housekeeping import disk_reserve, quarantine, quarantine_mark
 from pyrotorque.housekeeping.disk_notes import disk_notes
 from pyrotorque.room import use_limits_of
 from pyrotorque_scheduler.queue.disk_space import disk_of
-from tests.cleaning import CleanupScene
+from tests.cleaning import CleanupScene, days_later
 from tests.waiting import eventually
 
 
@@ -103,6 +103,37 @@ def test_a_full_disk_is_freed_with_what_was_kept_for_that(
     assert scene.is_intact(found["Two"])
     (disk / "full again").unlink()
     eventually(lambda: scene.seeds(found["Two"]), 20)
+
+
+def test_a_full_disk_leaves_no_quarantine_without_its_mark(
+    rtorrent: PrivateRTorrent, short_folder: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = CleanupScene(rtorrent, short_folder)
+    one = scene.item("One")
+    folder = disk / quarantine.NAME
+    folder.mkdir(0o700)
+    fill(disk, "full")
+    with pytest.raises(UserError, match="No space left"):
+        scene.job(data="quarantine").run()
+    assert scene.has(one)
+    (folder / "README").write_bytes(b"")  # as an earlier version left it
+    (folder / "README").chmod(0o600)
+    (disk / "full").unlink()
+    days_later(monkeypatch, 2)
+    scene.job(data="quarantine").run()
+    assert not scene.has(one)
+    assert quarantine_mark.is_quarantine(bytes(folder))
+
+
+def test_a_file_of_the_owner_is_not_taken_for_an_unfinished_mark(tmp_path: Path) -> None:
+    mark = tmp_path / "README"
+    for content, mode, is_unfinished in [(b"", 0o600, True), (quarantine_mark.TEXT[:9], 0o600, True),
+                                         (b"", 0o644, False), (b"Dates", 0o600, False),
+                                         (quarantine_mark.TEXT, 0o600, False)]:  # fmt: skip
+        mark.write_bytes(content)
+        mark.chmod(mode)
+        assert quarantine_mark.is_unfinished(bytes(mark)) is is_unfinished
+    assert not quarantine_mark.is_unfinished(bytes(tmp_path / "none"))
 
 
 def test_a_disk_that_is_not_mounted_removes_nothing(rtorrent: PrivateRTorrent, short_folder: Path, disk: Path) -> None:

@@ -100,8 +100,9 @@ def create(removal: RemovalRecord, session: bytes) -> int:
         os.mkdir(parent, 0o700)
     if os.path.islink(parent):
         raise RemovalRefused(f"the quarantine {printable(parent)} is a symbolic link")
-    with suppress(FileExistsError):  # also in a folder that its owner made
-        _write_new(os.path.join(parent, quarantine_mark.NAME), quarantine_mark.TEXT)
+    mark = os.path.join(parent, quarantine_mark.NAME)  # also in a folder that its owner made
+    if not os.path.lexists(mark) or quarantine_mark.is_unfinished(mark):
+        _replace(mark, quarantine_mark.TEXT)
     for each in (folder, os.path.join(folder, DATA)):
         with suppress(FileExistsError):
             os.mkdir(each, 0o700)

@@ -1,6 +1,7 @@
 """The mark of a quarantine: whatever its name and whichever group made it, its files belong to no item and no tree."""
 
 import os
+import stat
 from contextlib import suppress
 from typing import Final
 
@@ -19,6 +20,19 @@ def is_quarantine(folder: bytes) -> bool:
         try:
             is_private = not os.fstat(mark).st_mode & 0o077
             return is_private and os.read(mark, len(_BEGINNING)) == _BEGINNING
+        finally:
+            os.close(mark)
+    return False
+
+
+def is_unfinished(path: bytes) -> bool:
+    """Whether the file is the beginning of a mark, as a full disk or a kill leaves it; False if it cannot be read."""
+    with suppress(OSError):
+        mark = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(mark)
+            is_own = stat.S_ISREG(found.st_mode) and not found.st_mode & 0o077 and found.st_size < len(TEXT)
+            return is_own and TEXT.startswith(os.read(mark, len(TEXT)))
         finally:
             os.close(mark)
     return False
