@@ -105,6 +105,10 @@ class RemovalJournal:
         self._path(removal.info_hash).unlink(missing_ok=True)
         sync_folder(self._folder)
 
+    def has(self, info_hash: str) -> bool:
+        """Whether a removal of this item is unfinished."""
+        return self._path(info_hash).exists()
+
     def unfinished(self) -> Iterator[RemovalRecord]:
         """All unfinished removals. Raises RemovalRefused for a file that cannot be read: its files may be moved."""
         for path in sorted(self._folder.glob("*.json")):

@@ -18,8 +18,10 @@ import msgspec
 
 from pyrotorque.errors import PyrotorqueError, RemovalRefused, RTorrentError
 from pyrotorque.housekeeping import moved_files, quarantine
+from pyrotorque.housekeeping.away_disks import is_away
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.open_files import open_inodes
+from pyrotorque.housekeeping.own_folders import remove_own_folders
 from pyrotorque.housekeeping.removed_item import is_in_folder, is_loaded, start_again
 from pyrotorque.housekeeping.returned_files import move_back
 from pyrotorque.housekeeping.stop_announcement import is_announced, tracker_counters
@@ -88,6 +90,8 @@ class Remover:
         Raises SessionNotKnown if rTorrent was replaced meanwhile: then `recover` continues or undoes it.
         """
         removal = msgspec.structs.replace(removal, started=self.rtorrent.call("d.state", removal.info_hash) == 1)
+        if self.journal.has(removal.info_hash):  # it has where the files are
+            raise RemovalRefused("an earlier removal of it is not finished")
         removal = self.journal.write(removal)
         folders: frozenset[tuple[int, int]] = frozenset()
         try:
@@ -217,6 +221,8 @@ class Remover:
 
     def _finish(self, removal: RemovalRecord, folders: frozenset[tuple[int, int]] | None) -> RemovalRecord:
         """Remove empty folders, and the data if it is to be deleted; neither after a kill (`folders` is None)."""
+        if is_away(removal):
+            return self._leave_away(removal)
         if removal.data == "delete" and (name := self.claimed(removal)):
             removal = self._without_deletion(removal)
             self.log.warning("%s: its data stays in quarantine, as %s needs it now", removal.name, printable(name))
@@ -224,13 +230,25 @@ class Remover:
         if removal.entry and removal.data != "delete":  # on a full disk, it could not be written
             quarantine.describe(removal)
         if removal.files and removal.data != "keep" and folders is not None:
-            self._remove_folders(removal, folders)
+            remove_own_folders(removal, folders)
         if removal.data == "delete" and removal.entry:
             removal = self._delete(removal)
         else:
             self.report(removal)
         self.journal.remove(removal)
         return removal
+
+    def _leave_away(self, removal: RemovalRecord) -> RemovalRecord:
+        """The journal is kept until the entry can be described: nothing else ends it, and it could not be restored."""
+        left = self.journal.write(msgspec.structs.replace(self._without_deletion(removal), phase="erased"))
+        if removal.phase != "erased":
+            self.report(left)
+        self.log.warning(
+            "%s: erased, with its data in %s, which is not there now: is its disk mounted? The next run looks again; "
+            "if there is no such disk any more, remove %s.json in state/housekeeping/removals",
+            *(removal.name, printable(removal.entry), removal.info_hash),
+        )
+        return left
 
     def _delete(self, removal: RemovalRecord) -> RemovalRecord:
         """Reported before the entry is gone: after a kill, nothing shows any more that its data was deleted."""
@@ -246,21 +264,6 @@ class Remover:
             report(freed)
         return msgspec.structs.replace(removal, frees=freed)
 
-    def _remove_folders(self, removal: RemovalRecord, folders: frozenset[tuple[int, int]]) -> None:
-        """Remove the item's own folders that are empty now."""
-        with suppress(OSError):
-            root = moved_files.open_root(removal.directory, (removal.device, removal.inode))
-            try:
-                moved_files.remove_empty_folders(root, removal.files, folders)
-            finally:
-                os.close(root)
-            if removal.own_folder and (removal.device, removal.inode) not in folders:
-                above = moved_files.open_root(os.path.dirname(removal.directory))
-                try:
-                    os.rmdir(os.path.basename(removal.directory), dir_fd=above)
-                finally:
-                    os.close(above)
-
     def _undo(self, removal: RemovalRecord, error: Exception) -> None:
         """Put the files back and start the item if it ran. What cannot be put back stays in the journal.
 
@@ -271,12 +274,13 @@ class Remover:
             if not removal.load.is_same(read_load(self.rtorrent, removal.info_hash)):
                 started = self.rtorrent.call("d.state", removal.info_hash) == 1
                 removal = msgspec.structs.replace(removal, started=started)
+            is_unproven = False
             if removal.phase in ("moving", "erasing") and removal.entry:
                 if is_same:
                     self.rtorrent.multicall([("d.stop", (removal.info_hash,)), ("d.close", (removal.info_hash,))])
-                move_back(removal)
+                is_unproven = move_back(removal)
             if is_same:
-                start_again(self.rtorrent, removal)
+                start_again(self.rtorrent, removal, is_unproven=is_unproven)
         except (OSError, RemovalRefused, RTorrentError) as problem:
             self.log.error(
                 "%s: not removed (%s), and not put back: %s; its files are in %s, and the next run tries again",

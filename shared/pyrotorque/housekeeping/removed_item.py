@@ -25,16 +25,16 @@ def is_in_folder(rtorrent: RTorrent, removal: RemovalRecord) -> bool:
     return not str(rtorrent.call("d.directory", removal.info_hash)).startswith("/")
 
 
-def start_again(rtorrent: RTorrent, removal: RemovalRecord) -> None:
-    """Start the item if it ran before its removal began.
+def start_again(rtorrent: RTorrent, removal: RemovalRecord, *, is_unproven: bool = False) -> None:
+    """Start the item if it ran before its removal began; its data is checked if that `is_unproven`.
 
     If it was started while its files were away, rTorrent takes it for empty: then its data is checked, not downloaded.
     """
     info_hash = removal.info_hash
-    is_emptied = int(str(rtorrent.call("d.completed_chunks", info_hash))) < removal.chunks_done
-    if is_emptied:
+    is_checked = is_unproven or int(str(rtorrent.call("d.completed_chunks", info_hash))) < removal.chunks_done
+    if is_checked:
         rtorrent.call("d.check_hash", info_hash)
     if removal.started:
         rtorrent.call("d.start", info_hash)
-    if is_emptied or removal.started:
+    if is_checked or removal.started:
         rtorrent.call("d.save_full_session", info_hash)
