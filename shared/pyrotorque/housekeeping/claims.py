@@ -188,6 +188,8 @@ class Claims:
         """
         found = set(self.respelled.get(key, ()))
         for each in self.files.get(key, ()):
+            if each.found is None and each.file.padding:  # not written, so nothing of it goes
+                continue
             if self.lost:
                 found |= self.lost.get((folded(os.path.basename(each.path)), each.file.size), frozenset())
             if each.found is not None and len(self.devices) > 1:

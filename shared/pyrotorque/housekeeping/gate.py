@@ -174,6 +174,7 @@ def verify(
         quarantine=quarantine_of(content.directory, rules.below, rules.quarantine),
         frees=claims.frees({info_hash, *gone}) - claims.frees(gone),
         kept=len(shared),
+        kept_files=tuple(each.file.path.hex() for each in claims.files[info_hash] if each.path in shared),
         linked=frozenset(
             (each.found.inode.device, each.found.inode.number)
             for each in files

@@ -62,6 +62,8 @@ class RemovalRecord(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[RemovedFile, ...] = ()
     kept: int = 0
     """Files that stay because other items have them."""
+    kept_files: tuple[str, ...] = ()
+    """Their paths in the item's directory as hex; empty in a record of an earlier version."""
     chunks_done: int = 0
     """How many chunks rTorrent had when the item was closed."""
     seal: str = ""

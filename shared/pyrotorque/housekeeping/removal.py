@@ -50,6 +50,7 @@ class VerifiedItem:
     quarantine: os.PathLike[str] | None
     frees: int = 0
     kept: int = 0
+    kept_files: tuple[str, ...] = ()
     linked: frozenset[tuple[int, int]] = frozenset()
     """Files that other items have under other names, and may have open."""
     folders: frozenset[tuple[int, int]] = frozenset()
@@ -177,6 +178,7 @@ class Remover:
             files=verified.files,
             frees=verified.frees,
             kept=verified.kept,
+            kept_files=verified.kept_files,
             chunks_done=verified.chunks_done,
         )
         if removal.data == "keep" or verified.quarantine is None:

@@ -156,10 +156,13 @@ def _move_back(entry: QuarantineEntry, limits: StorageLimits | None, work: WorkR
 def _require_shared_files(entry: QuarantineEntry, metafile: bytes) -> None:
     """Raise RemovalRefused if files that stayed for another item are gone: rTorrent would create them empty."""
     removal = entry.removal
-    moved = {file.path for file in removal.files}
-    for name, size in read_metafile(metafile).files:
-        path = os.fsencode(name)
-        if size and path not in moved and not os.path.lexists(os.path.join(removal.directory, path)):
+    kept = [bytes.fromhex(path) for path in removal.kept_files]
+    if not kept:  # an entry of an earlier version: files that were not there when it was removed are missing, too
+        moved = {file.path for file in removal.files}
+        files = ((os.fsencode(name), size) for name, size in read_metafile(metafile).files)
+        kept = [path for path, size in files if size and path not in moved]
+    for path in kept:
+        if not os.path.lexists(os.path.join(removal.directory, path)):
             raise RemovalRefused(
                 f"{printable(path)} is missing: first restore the item that {removal.name} shared it with"
             )
