@@ -119,26 +119,34 @@ def move(source: int, target: int, files: Iterable[RemovedFile]) -> None:
 
     A file that was replaced under its name is not moved, also if that happens in the last moment.
     """
-    touched: dict[int, None] = {}
-    for file in files:
-        if is_at(target, file):
-            _end_move(source, target, file)
-            continue
-        with parent_of(source, file.path) as at, parent_of(target, file.path, like=source) as to:
-            found = entry_at(at)
-            if found is None or not _is(found, file, source):
-                raise RemovalRefused(f"{printable(file.path)} is not the file that was planned")
-            if found.kind != stat.S_IFREG:
-                raise RemovalRefused(f"{printable(file.path)} is not a regular file")
-            rename_noreplace(at, to)
-            moved = entry_at(to)
-            if moved is None or not _is(moved, file, target):
-                rename_noreplace(to, at)
-                raise RemovalRefused(f"{printable(file.path)} was replaced while it was moved")
-            sync_folder(to.folder)
-            touched[source] = None
-    for root in touched:
-        sync_folder(root)
+    one_of_each: dict[bytes, bytes] = {}
+    try:
+        for file in files:
+            if is_at(target, file):
+                _end_move(source, target, file)
+            else:
+                _move_one(source, target, file)
+                one_of_each[os.path.dirname(file.path)] = file.path
+    finally:  # each folder once: for thousands of files, a disk that turns would take longer than a run may
+        for path in one_of_each.values():
+            with parent_of(target, path) as to:
+                sync_folder(to.folder)
+        if one_of_each:
+            sync_folder(source)
+
+
+def _move_one(source: int, target: int, file: RemovedFile) -> None:
+    with parent_of(source, file.path) as at, parent_of(target, file.path, like=source) as to:
+        found = entry_at(at)
+        if found is None or not _is(found, file, source):
+            raise RemovalRefused(f"{printable(file.path)} is not the file that was planned")
+        if found.kind != stat.S_IFREG:
+            raise RemovalRefused(f"{printable(file.path)} is not a regular file")
+        rename_noreplace(at, to)
+        moved = entry_at(to)
+        if moved is None or not _is(moved, file, target):
+            rename_noreplace(to, at)
+            raise RemovalRefused(f"{printable(file.path)} was replaced while it was moved")
 
 
 def _end_move(source: int, target: int, file: RemovedFile) -> None:
