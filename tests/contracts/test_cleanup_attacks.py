@@ -497,7 +497,7 @@ def test_an_error_of_the_disk_ends_one_removal_and_not_all_runs(
     data = "quarantine" if where == "describe" else "delete"
     with monkeypatch.context() as patch:
         patch.setattr(quarantine, where, fail)
-        with pytest.raises(UserError, match=r"One stays: .*No space left on device"):
+        with pytest.raises(UserError, match=r"One is erased, but .*No space left on device"):
             scene.job(data=data).run()
         if where == "describe":
             with pytest.raises(UserError, match=r"an interrupted removal cannot be finished: .*No space"):

@@ -16,8 +16,8 @@ from pyrotorque.housekeeping.away_disks import is_away
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
 from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
-from tests.cleaning import CleanupScene, without_awaited_loads
-from tests.contracts.test_cleanup_disks import mounted, unmounted_later
+from tests.cleaning import CleanupScene, days_later, without_awaited_loads
+from tests.contracts.test_cleanup_disks import fill, mounted, unmounted_later
 from tests.contracts.test_cleanup_kills import KillNow
 from tests.waiting import eventually
 
@@ -74,8 +74,9 @@ def test_an_item_that_is_erased_while_its_quarantine_is_away_can_be_restored(
     one = scene.add(scene.write("disk/One"))
     kill_at("erased", scene, monkeypatch, data=data, below=str(disk))
     subprocess.run(["umount", "-l", str(disk)], check=True)
-    for _ in range(2):
+    with pytest.raises(UserError, match=r"One is erased, but its data is in .* is its disk mounted"):
         scene.job(condition="name=Nothing", data="quarantine", below=str(disk)).run()
+    scene.job(condition="name=Nothing", data="quarantine", below=str(disk)).run()  # reported before
     assert len(scene.events) == 1, "it is published once"
     assert os.listdir(disk) == []
     mount(disk)
@@ -104,6 +105,36 @@ def test_an_item_whose_files_are_away_is_not_removed_by_another_job(
     (entry,) = quarantine.entries(disk / quarantine.NAME)
     restore.restore(scene.client, entry)
     eventually(lambda: scene.seeds(one), 20)
+
+
+def test_a_disk_that_is_full_after_the_erasure_keeps_no_other_run_from_freeing_it(
+    rtorrent: PrivateRTorrent, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted("-t", "tmpfs", "-o", "size=8m", "tmpfs", str(rtorrent.downloads))
+    with unmounted_later(rtorrent.downloads):
+        scene = CleanupScene(rtorrent, short_folder)
+        old, one, other = (scene.item(name) for name in ("Old", "One", "Other"))
+        scene.job(condition="name=Old", data="quarantine", keep_for="1d").run()
+        call = RTorrent.call
+
+        def filling_call(self: RTorrent, method: str, *params: Any, **keywords: Any) -> Any:
+            if method == "branch":
+                fill(scene.downloads, "full")
+            return call(self, method, *params, **keywords)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RTorrent, "call", filling_call)
+            with pytest.raises(UserError, match=r"One is erased, but .*No space left on device"):
+                scene.job(condition="name=One", data="quarantine").run()
+        assert not scene.has(one)
+        assert len(scene.events) == 2
+        days_later(monkeypatch, 2)
+        with pytest.raises(UserError, match="an interrupted removal cannot be finished: One"):
+            scene.job(condition="name=Nothing", data="quarantine").run()  # purges what is old
+        scene.job(condition="name=Nothing", data="quarantine").run()
+        assert [each.removal.phase for each in quarantine.entries(scene.downloads / quarantine.NAME)] == ["erased"]
+        assert set(scene.quarantined()) == {one}, f"and not {old}"
+        assert scene.is_intact(other)
 
 
 def copied(rtorrent: PrivateRTorrent) -> None:

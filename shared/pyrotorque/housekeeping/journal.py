@@ -88,7 +88,7 @@ class RemovalJournal:
 
     def write(self, removal: RemovalRecord) -> RemovalRecord:
         """Record the removal; it is on the disk when this returns. Raises RemovalRefused if it cannot be written."""
-        path = self._path(removal.info_hash)
+        path = self.path(removal.info_hash)
         fresh = path.with_suffix(".new")
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,12 +104,12 @@ class RemovalJournal:
         return removal
 
     def remove(self, removal: RemovalRecord) -> None:
-        self._path(removal.info_hash).unlink(missing_ok=True)
+        self.path(removal.info_hash).unlink(missing_ok=True)
         sync_folder(self._folder)
 
     def has(self, info_hash: str) -> bool:
         """Whether a removal of this item is unfinished."""
-        return self._path(info_hash).exists()
+        return self.path(info_hash).exists()
 
     def unfinished(self) -> Iterator[RemovalRecord]:
         """All unfinished removals. Raises RemovalRefused for a file that cannot be read: its files may be moved."""
@@ -118,7 +118,7 @@ class RemovalJournal:
                 removal = decode_json(read_regular_file(path, limit=RECORDS_MAX), type=RemovalRecord)
             except (OSError, msgspec.DecodeError) as error:
                 raise RemovalRefused(self._unreadable(path, str(error))) from error
-            if path != self._path(removal.info_hash):
+            if path != self.path(removal.info_hash):
                 raise RemovalRefused(self._unreadable(path, f"it is that of {printable(removal.info_hash)}"))
             yield removal
 
@@ -129,5 +129,6 @@ class RemovalJournal:
             "see that its files are at their places (they may be in the quarantine), then remove the journal"
         )
 
-    def _path(self, info_hash: str) -> Path:
+    def path(self, info_hash: str) -> Path:
+        """The file of an unfinished removal."""
         return self._folder / f"{info_hash}.json"

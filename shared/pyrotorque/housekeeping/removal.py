@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -84,6 +84,8 @@ class Remover:
     """Asks the known rTorrent only (`SessionGate.read`): what another one lacks was not erased."""
     last_look: Callable[[RemovalRecord], None] = lambda _: None
     """Raises RemovalRefused right before the erasure: until then everything can be undone."""
+    unfinished: list[str] = field(default_factory=list[str])
+    """Of which items that were erased something is left to do, and why, since the last `recover`."""
 
     def remove(self, removal: RemovalRecord, verify: Verify) -> RemovalRecord:
         """Remove the item; returns what was done. Raises RemovalRefused or RTorrentError, and the item is as before.
@@ -114,11 +116,11 @@ class Remover:
                 raise RemovalRefused(str(error)) if isinstance(error, OSError) else error from error
             # Erased by another program, or by a command whose answer was lost: this run does not delete for that.
             self.log.warning("%s: erased, although: %s; its data stays in quarantine", removal.name, error)
-            return self._finish(self._without_deletion(removal), None)
-        return self._finish(removal, folders)
+            return self._end(self._without_deletion(removal), None)
+        return self._end(removal, folders)
 
-    def recover(self, folders: frozenset[tuple[int, int]] = frozenset()) -> None:
-        """Continue or undo what a kill interrupted.
+    def recover(self) -> list[str]:
+        """Continue or undo what a kill interrupted; returns of which items something is left to do, and why.
 
         Nothing is deleted, because what was verified is no longer certain: such data stays in quarantine for a while.
         Raises SessionNotKnown, RemovalRefused or RTorrentError.
@@ -126,21 +128,23 @@ class Remover:
         self.session.locate(self.rtorrent, self.rtorrent.identity())
         for removal in map(self._without_deletion, list(self.journal.unfinished())):
             if removal.phase == "erased":
-                self._finish(removal, None)
+                self._end(removal, None)
             elif not self._is_loaded(removal):
                 if removal.data != "keep" and not _await(partial(self.session.has_none, removal.info_hash), _WITHIN):
                     raise RemovalRefused(f"{removal.name} is not in rTorrent, but in its session")
                 # Erased by its owner, perhaps: what was moved stays in quarantine, the rest stays where it is.
-                self._finish(removal, None)
+                self._end(removal, None)
             elif removal.phase == "erasing" and self._is_complete(removal):
                 try:
                     self._erase(removal)
                 except RemovalRefused as error:
                     self._undo(removal, error)
                 else:
-                    self._finish(removal, None)
+                    self._end(removal, None)
             else:
                 self._undo(removal, RemovalRefused("it was interrupted"))
+        found, self.unfinished = self.unfinished, []
+        return found
 
     # --- the steps
 
@@ -221,10 +225,27 @@ class Remover:
         if self.session.folder and not _await(lambda: self.session.has_none(removal.info_hash), _WITHIN):
             self.log.warning("%s is erased, but rTorrent's session still has its metafile", removal.name)
 
+    def _end(self, removal: RemovalRecord, folders: frozenset[tuple[int, int]] | None) -> RemovalRecord:
+        """What follows the erasure. What a full disk prevents is done later: other runs may free it until then."""
+        if is_away(removal):
+            where = f"{printable(removal.entry)}, which is not there: is its disk mounted?"
+            end = f"if there is none any more, remove {printable(str(self.journal.path(removal.info_hash)))}"
+            return self._leave_open(removal, f"its data is in {where} ({end})")
+        try:
+            return self._finish(removal, folders)
+        except OSError as error:
+            return self._leave_open(removal, str(error))
+
+    def _leave_open(self, removal: RemovalRecord, problem: str) -> RemovalRecord:
+        """The journal is kept: without it the entry would never count as finished, and could not be restored."""
+        left = self.journal.write(msgspec.structs.replace(self._without_deletion(removal), phase="erased"))
+        self.report(left)
+        self.unfinished.append(f"{removal.name} is erased, but {problem}")
+        self.log.warning("%s; the next run tries again", self.unfinished[-1])
+        return left
+
     def _finish(self, removal: RemovalRecord, folders: frozenset[tuple[int, int]] | None) -> RemovalRecord:
         """Remove empty folders, and the data if it is to be deleted; neither after a kill (`folders` is None)."""
-        if is_away(removal):
-            return self._leave_away(removal)
         if removal.data == "delete" and (name := self.claimed(removal)):
             removal = self._without_deletion(removal)
             self.log.warning("%s: its data stays in quarantine, as %s needs it now", removal.name, printable(name))
@@ -239,18 +260,6 @@ class Remover:
             self.report(removal)
         self.journal.remove(removal)
         return removal
-
-    def _leave_away(self, removal: RemovalRecord) -> RemovalRecord:
-        """The journal is kept until the entry can be described: nothing else ends it, and it could not be restored."""
-        left = self.journal.write(msgspec.structs.replace(self._without_deletion(removal), phase="erased"))
-        if removal.phase != "erased":
-            self.report(left)
-        self.log.warning(
-            "%s: erased, with its data in %s, which is not there now: is its disk mounted? The next run looks again; "
-            "if there is no such disk any more, remove %s.json in state/housekeeping/removals",
-            *(removal.name, printable(removal.entry), removal.info_hash),
-        )
-        return left
 
     def _delete(self, removal: RemovalRecord) -> RemovalRecord:
         """Reported before the entry is gone: after a kill, nothing shows any more that its data was deleted."""

@@ -26,6 +26,7 @@ from pyrotorque.rtorrent.item_load import read_load
 from pyrotorque.text import counted, printable
 
 _SHOWN_MAX: Final = 3
+_INTERRUPTED: Final = "an interrupted removal cannot be finished"
 
 
 class Cleanup(CleanupFacts):
@@ -39,13 +40,14 @@ class Cleanup(CleanupFacts):
         self.require_known_rtorrent()
         self.require_no_erased_handler()
         self._stored = self.stored()
+        interrupted: list[str] = []
         if not self.dry_run:
             if self._needs_reserve:
                 self.reserve.release(self.quarantines())
             try:
-                self.remover.recover()
+                interrupted = [f"{_INTERRUPTED}: {each}" for each in self.remover.recover()]
             except OSError as error:
-                raise RemovalRefused(f"an interrupted removal cannot be finished: {error}") from error
+                raise RemovalRefused(f"{_INTERRUPTED}: {error}") from error
         before = read_activity(self.folder)
         found = self.surveyor.survey(self._stored.state, before)
         self.require_complete_list(before, found.items, accept=not self.dry_run)
@@ -74,7 +76,7 @@ class Cleanup(CleanupFacts):
             return result
         if found.inventory is not None:
             self.purge_expired(self.reader)
-        failed = self._remove_all(found, deadline) + self._waiting(found)
+        failed = [*interrupted, *self._remove_all(found, deadline), *self._waiting(found), *self.remover.unfinished]
         if self._needs_reserve:
             self.reserve.make(self.quarantines())
         problem: Problem | None = "failed" if failed else None
