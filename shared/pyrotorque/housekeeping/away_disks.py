@@ -1,4 +1,4 @@
-"""Tells a quarantine whose disk is not mounted from one that its owner has removed."""
+"""Whether a quarantine is out of sight because its disk is not mounted, or was removed by its owner."""
 
 import os
 

@@ -22,7 +22,7 @@ from pyrotorque.housekeeping.away_disks import is_away
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.open_files import open_inodes
 from pyrotorque.housekeeping.own_folders import remove_own_folders
-from pyrotorque.housekeeping.removed_item import is_in_folder, is_loaded, start_again
+from pyrotorque.housekeeping.removed_item import is_in_folder, is_loaded, is_magnet, start_again
 from pyrotorque.housekeeping.returned_files import move_back
 from pyrotorque.housekeeping.stop_announcement import is_announced, tracker_counters
 from pyrotorque.housekeeping.tied_files import cut_foreign_tie
@@ -111,7 +111,7 @@ class Remover:
             self.last_look(removal)
             self._erase(removal)
         except (PyrotorqueError, OSError) as error:
-            if self._is_loaded(removal):
+            if self._is_loaded(removal) and not self._is_magnet(removal):
                 self._undo(removal, error)
                 raise RemovalRefused(str(error)) if isinstance(error, OSError) else error from error
             # Erased by another program, or by a command whose answer was lost: this run does not delete for that.
@@ -127,7 +127,7 @@ class Remover:
         """
         self.session.locate(self.rtorrent, self.rtorrent.identity())
         for removal in map(self._without_deletion, list(self.journal.unfinished())):
-            if removal.phase == "erased":
+            if removal.phase == "erased" or self._is_magnet(removal):
                 self._end(removal, None)
             elif not self._is_loaded(removal):
                 if removal.data != "keep" and not _await(partial(self.session.has_none, removal.info_hash), _WITHIN):
@@ -311,6 +311,10 @@ class Remover:
 
     def _is_loaded(self, removal: RemovalRecord) -> bool:
         return self.known(partial(is_loaded, self.rtorrent, removal.info_hash))
+
+    def _is_magnet(self, removal: RemovalRecord) -> bool:
+        """Whether the item was erased, and loaded again as a magnet link: the entry has its only metafile."""
+        return self.known(partial(is_magnet, self.rtorrent, removal.info_hash))
 
     def _is_complete(self, removal: RemovalRecord) -> bool:
         """Whether all files are in the quarantine, as before the item was to be erased.

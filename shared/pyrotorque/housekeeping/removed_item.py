@@ -14,6 +14,14 @@ def is_loaded(rtorrent: RTorrent, info_hash: str) -> bool:
         return False
 
 
+def is_magnet(rtorrent: RTorrent, info_hash: str) -> bool:
+    """Whether rTorrent has a magnet link without metadata of this hash: it has neither the metafile nor the files."""
+    try:
+        return rtorrent.call("d.is_meta", info_hash) == 1
+    except RTorrentFault:
+        return False
+
+
 def is_in_folder(rtorrent: RTorrent, removal: RemovalRecord) -> bool:
     """Whether the item is in the folder of the removal: erased and loaded again, it may be in another one."""
     if not removal.directory:

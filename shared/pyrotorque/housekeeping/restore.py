@@ -16,7 +16,7 @@ from pyrotorque.errors import RemovalRefused, RequestTooLarge
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.journal import RemovedFile
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
-from pyrotorque.housekeeping.removed_item import is_in_folder, is_loaded
+from pyrotorque.housekeeping.removed_item import is_in_folder, is_loaded, is_magnet
 from pyrotorque.housekeeping.restored_resume import set_resume_state
 from pyrotorque.linux.files import real_path
 from pyrotorque.long_work import WorkReport
@@ -73,6 +73,8 @@ def restore(
         raise RemovalRefused(f"the removal of {removal.name} is not finished: run its clean-up job first")
     if removal.kept:
         _require_shared_files(entry, metafile)
+    if is_magnet(rtorrent, removal.info_hash):  # its metafile may be here only
+        raise RemovalRefused(f"{removal.name} is in rTorrent as a magnet link without metadata: erase that first")
     if not is_loaded(rtorrent, removal.info_hash):
         _move_back(entry, limits, work)
         _load(rtorrent, entry, metafile)

@@ -8,7 +8,7 @@ from pyrotorque.linux.files import FileName, entry_at, remove_exactly
 def end_rename(at: FileName, to: FileName, temporary: bytes) -> bool:
     """Whether the file has both names, `at` and `to`, as an interrupted rename leaves it; then `at` is removed.
 
-    Only for a name `to` that nothing but our own rename makes: a hard link of somebody else looks the same. `at` is
+    Only for a name `to` that nothing but our own rename makes: any other hard link looks the same. `at` is
     removed via `temporary`, as by `remove_exactly`.
     """
     entry = entry_at(to)
