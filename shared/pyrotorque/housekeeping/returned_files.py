@@ -38,7 +38,10 @@ def _move_back_to(target: int, removal: RemovalRecord) -> tuple[RemovedFile, ...
     except (FileNotFoundError, NotADirectoryError):
         return removal.files
     try:
-        files = moved_files.as_copied(source, removal.files)
+        files = tuple(
+            file if moved_files.is_at(target, file) else moved_files.as_copied(source, [file])[0]
+            for file in removal.files
+        )
         present = [file for file in files if moved_files.is_at(source, file)]
         aside = moved_files.move_empty_aside(target, source, present)
         moved_files.move(source, target, present)

@@ -129,8 +129,11 @@ def rename_noreplace(at: FileName, to: FileName) -> None:
             if error.errno not in _NO_LINK or error.errno == errno.EXDEV:
                 raise
         else:
-            os.unlink(at.name, dir_fd=at.folder)
-            return
+            if entry_at(to) == FileEntry.of(found):
+                os.unlink(at.name, dir_fd=at.folder)
+                return
+            # It numbers names, not files (FUSE without `use_ino`): only a rename keeps the number of the file.
+            os.unlink(to.name, dir_fd=to.folder)
     if entry_at(to) is not None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fsdecode(to.name))
     os.rename(at.name, to.name, src_dir_fd=at.folder, dst_dir_fd=to.folder)
@@ -154,7 +157,10 @@ def link_exactly(at: FileName, entry: FileEntry, to: FileName, temporary: bytes)
     if entry_at(to) != entry:
         # Only the name that was just made: the file itself stays at `at`.
         os.unlink(to.name, dir_fd=to.folder)
-        raise OtherFile(at.name)
+        try:  # If `at` was not replaced, each name has a number of its own.
+            _copy(at, entry, to, temporary)
+        except OtherFile:
+            _copy(at, entry, to, temporary)  # the link changed the file's times, which may be seen late
 
 
 def remove_exactly(at: FileName, entry: FileEntry, temporary: bytes) -> None:
