@@ -101,6 +101,21 @@ def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "one.tar.gz").read_text() == "mine"
 
 
+def written_late(path: Path) -> None:
+    with written_archive(path) as writer:
+        path.write_text("mine")
+        writer.finish(manifest({}))
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "one.tar.gz"
+    with pytest.raises(FileExistsError) as error:
+        written_late(path)
+    assert error.value.filename == str(path)
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_truncated_archive_is_refused_wherever_it_ends(tmp_path: Path) -> None:
     data = written(tmp_path / "one.tar.gz", FILES).read_bytes()
     cut = tmp_path / "cut.tar.gz"

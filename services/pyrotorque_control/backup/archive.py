@@ -15,7 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Final, NamedTuple, Protocol
 
-from pyrotorque.linux.files import sync_folder
+from pyrotorque.linux.files import path_name, rename_noreplace, sync_folder
 from pyrotorque.long_work import WorkReport
 from pyrotorque.text import printable
 from pyrotorque_control.backup.manifest import (
@@ -130,13 +130,7 @@ def written_archive(path: Path, work: WorkReport | None = None, origin: str = ""
                 yield ArchiveWriter(tar, work, origin)
             file.flush()
             os.fsync(file.fileno())
-        # A hard link replaces nothing.
-        try:
-            os.link(part, path)
-        except FileExistsError:
-            raise
-        except OSError:
-            os.rename(part, path)  # a filesystem without links
+        rename_noreplace(path_name(part), path_name(path))
         sync_folder(path.parent)
     finally:
         with suppress(FileNotFoundError):

@@ -11,13 +11,15 @@ from typing import Final
 import click
 
 from pyrotorque.home import expand_home
+from pyrotorque.layout import Layout
 from pyrotorque.local_time import local_text
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.backup.contents import ARCHIVE_PREFIX, ARCHIVE_SUFFIX
 from pyrotorque_control.backup.create import as_json, layout_in_use, make_backup, remove_leftovers, summary
+from pyrotorque_control.backup.manifest import Manifest
 from pyrotorque_control.backup.origin import origin_mark, origin_of
-from pyrotorque_control.backup.session_files import find_session
+from pyrotorque_control.backup.session_files import SessionSource, find_session
 from pyrotorque_control.exit_codes import EX_OK, EX_USAGE
 from pyrotorque_control.given_words import given_word
 from pyrotorque_control.group import CommandError, Group
@@ -54,7 +56,7 @@ def command(group: Group, archive: str, no_session: bool, keep: int | None, as_j
     layout = layout_in_use(group)
     remove_leftovers(layout, target.parent)
     session = None if no_session else find_session(group, layout)
-    manifest = make_backup(layout, target, session, terminal.show_progress)
+    target, manifest = _written(layout, target, session, is_ours=target != expand_home(archive).absolute())
     removed = _remove_old(target, keep, origin_mark(layout.config_dir)) if keep else []
     if as_json_:
         click.echo(terminal.json_line({"archive": str(target), "removed": removed, **as_json(manifest)}))
@@ -69,6 +71,24 @@ def command(group: Group, archive: str, no_session: bool, keep: int | None, as_j
     return EX_OK
 
 
+def _written(layout: Layout, target: Path, session: SessionSource | None, *, is_ours: bool) -> tuple[Path, Manifest]:
+    """The archive and its manifest. If the name is ours (`is_ours`) and another backup took it meanwhile, such as that
+    of another group at the same time of its schedule, the next one is used."""
+    while True:
+        try:
+            return target, make_backup(layout, target, session, terminal.show_progress)
+        except FileExistsError as error:
+            if str(error.filename) != str(target):
+                raise
+            if not is_ours:
+                raise _taken(target) from error
+            target = _free_name(target.parent)
+
+
+def _taken(path: Path) -> CommandError:
+    return CommandError(f"{printable(str(path))} exists already and is not overwritten", EX_USAGE)
+
+
 def _target(archive: str, *, is_numbered: bool) -> Path:
     path = expand_home(archive).absolute()
     if path.is_dir():
@@ -79,7 +99,7 @@ def _target(archive: str, *, is_numbered: bool) -> Path:
         hint = "create it, mount its disk, or leave out the slash to write a file of that name"
         raise CommandError(f"there is no folder {printable(str(path))}", EX_USAGE, hint=hint)
     if os.path.lexists(path):
-        raise CommandError(f"{printable(str(path))} exists already and is not overwritten", EX_USAGE)
+        raise _taken(path)
     if not path.parent.is_dir():
         raise CommandError(f"there is no folder {printable(str(path.parent))}", EX_USAGE)
     return path
