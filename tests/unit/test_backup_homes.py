@@ -1,6 +1,7 @@
 """A restore to another home: items stay tied to the metafiles of the fleet, and no user loses access to files."""
 
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +19,10 @@ from pyrotorque_control.backup.create import make_backup
 from pyrotorque_control.backup.manifest import Manifest
 from pyrotorque_control.backup.moved_paths import parse_moves
 from pyrotorque_control.backup.restore import restore
-from pyrotorque_control.backup.session_files import SessionSource
+from pyrotorque_control.backup.session_files import SavedItem, SessionSource
 from pyrotorque_control.backup.staged_files import RestoreRequest
 from pyrotorque_control.backup.staged_state import MIGRATIONS
-from pyrotorque_control.exit_codes import EX_USAGE
+from pyrotorque_control.exit_codes import EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
 
 HASH = "A" * 40
@@ -154,6 +155,24 @@ def test_a_restore_takes_no_metafile_of_the_fleet_away(tmp_path: Path, old: Home
     assert changed.read_bytes() == CONTENT
     aside = [path.read_bytes() for path in old.layout.state_dir.glob("before-restore-*/fleet_inbox/**/*.torrent")]
     assert aside == [b"other"]
+
+
+class SessionAfterRestore(SessionSource):
+    """Files are restored after the databases were read, before the session is."""
+
+    def items(self) -> Iterator[SavedItem]:
+        restored(Home(self.folder.parent / "config", self.folder), self.folder.parent / "one.tar.gz")
+        return super().items()
+
+
+def test_a_backup_into_which_files_were_restored_is_refused(old: Home) -> None:
+    first, second = (old.session.parent / name for name in ("one.tar.gz", "two.tar.gz"))
+    backup(old, first)
+    with pytest.raises(CommandError, match="files were restored while they were read") as error:
+        make_backup(old.layout, second, SessionAfterRestore(old.session), lambda _: None)
+    assert error.value.exit_code == EX_TEMPFAIL
+    assert not second.exists()
+    assert backup(old, second).left_out == ()
 
 
 def test_only_complete_metafiles_of_the_fleet_are_in_a_backup(tmp_path: Path) -> None:

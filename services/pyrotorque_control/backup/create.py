@@ -32,8 +32,9 @@ from pyrotorque_control.backup.free_space import require_space
 from pyrotorque_control.backup.manifest import MARK_NAME, SESSION, STATE, ArchivedSession, Manifest
 from pyrotorque_control.backup.origin import origin_mark
 from pyrotorque_control.backup.session_files import SessionSource
-from pyrotorque_control.backup.swap import require_no_unfinished_restore
-from pyrotorque_control.group import Group
+from pyrotorque_control.backup.swap import require_no_unfinished_restore, traces_of_restores
+from pyrotorque_control.exit_codes import EX_TEMPFAIL
+from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.progress import ShownProgress
 
 Progress = Callable[[str], None]
@@ -45,6 +46,8 @@ def make_backup(layout: Layout, archive: Path, session: SessionSource | None, pr
     """Write the archive; the folder of `archive` must exist. Raises CommandError, StateError or OSError: then nothing
     is written."""
     require_no_unfinished_restore(layout.config_dir)
+    folders = [layout.config_dir, layout.state_dir, *([session.folder] if session is not None else [])]
+    restored = traces_of_restores(folders)
     require_state_apart(layout)
     if not layout.config_dir.is_dir():
         raise SettingsError(f"there is no configuration directory {printable(str(layout.config_dir))}")
@@ -67,6 +70,8 @@ def make_backup(layout: Layout, archive: Path, session: SessionSource | None, pr
         # After the databases: a run that they have as unfinished may have ended, never the other way round.
         _add_files(writer, contents, contents.state(), Path(work))
         found = _add_session(writer, contents, session) if session is not None else None
+        if traces_of_restores(folders) - restored:
+            raise CommandError("files were restored while they were read: make the backup again", EX_TEMPFAIL)
         manifest = Manifest(
             pyrotorque=version("pyrotorque"),
             created=created,

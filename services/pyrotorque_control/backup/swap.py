@@ -6,7 +6,7 @@ The journal lists the renames before the first one. After an error they are undo
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pyrotorque.linux.regular_files import RECORDS_MAX, read_regular_file
 from pyrotorque.long_work import WorkReport
 from pyrotorque.options import write_atomically
 from pyrotorque.text import printable
-from pyrotorque_control.backup.manifest import JOURNAL, STAGING, ArchiveError
+from pyrotorque_control.backup.manifest import ASIDE_PREFIX, JOURNAL, STAGING, ArchiveError
 from pyrotorque_control.exit_codes import EX_TEMPFAIL
 from pyrotorque_control.group import CommandError
 
@@ -113,6 +113,11 @@ def unfinished(config_dir: Path) -> RestoreJournal | None:
         return None
     except (OSError, msgspec.DecodeError) as error:
         raise ArchiveError(f"the journal of an interrupted restore, {config_dir / JOURNAL}, cannot be read") from error
+
+
+def traces_of_restores(folders: Iterable[Path]) -> set[Path]:
+    """What restores to these folders leave: the folders with the old files, and the journal while they replace them."""
+    return {path for folder in folders for pattern in (f"{ASIDE_PREFIX}*", JOURNAL) for path in folder.glob(pattern)}
 
 
 def require_no_unfinished_restore(config_dir: Path) -> None:

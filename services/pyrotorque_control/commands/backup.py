@@ -48,7 +48,7 @@ def command(group: Group, archive: str, no_session: bool, keep: int | None, as_j
     completely or not at all. Data of torrents, logs, and metafiles in watched folders are not in it.
 
     The exit code is 69 if rTorrent's session cannot be found or seen, 75 if another rTorrent than the known one
-    answers, 74 if something cannot be read or written.
+    answers, or files were restored meanwhile, 74 if something cannot be read or written.
     """
     target = _target(archive, is_numbered=keep is not None)
     if group.options.dry_run:
