@@ -15,6 +15,7 @@ from pyrotorque.store import open_store
 from pyrotorque.workers.messages import CreateJob, StartRun
 from pyrotorque.workers.process import JobProcess
 from pyrotorque_scheduler.state import MIGRATIONS
+from pyrotorque_scheduler.workers import pool
 from pyrotorque_scheduler.workers.event_runs import EventRuns
 from tests.waiting import eventually
 from tests.worker_bench import Bench, appending, bench, custom, lines_in, write_job
@@ -54,6 +55,50 @@ def test_a_run_killed_from_outside_is_repeated_three_attempts_in_total(tmp_path:
         made.until(lambda: made.waiting() == 0, 30)
         assert lines_in(tmp_path / "out") == ["a", "a", "a"]
         assert "interrupted three times" in made.failures()[-1]
+
+
+def serve_until_begun(made: Bench, out: Path, runs: int) -> None:
+    """Until so many runs have begun, or none is left."""
+    made.until(lambda: made.waiting() == 0 or len(lines_in(out)) >= runs)
+
+
+UNTIL_ALLOWED = "__import__('time').sleep(0 if __import__('os').path.exists({allowed!r}) else 60)"
+
+
+@pytest.mark.parametrize(("own_stop", "expected"), [(0.0, 5 * ["a"]), (60.0, 3 * ["a"])], ids=["later", "at once"])
+def test_a_run_that_is_stopped_with_the_scheduler_is_repeated_unless_it_may_have_caused_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_stop: float, expected: list[str]
+) -> None:
+    """Its owner may restart the group as often as they like while a job works for hours."""
+    monkeypatch.setattr(pool, "OWN_STOP", own_stop)
+    out, allowed = tmp_path / "out", tmp_path / "allowed"
+    write_job(tmp_path, "note", appending(out, UNTIL_ALLOWED.format(allowed=str(allowed))))
+    job = custom("note", on=("TorrentErased",))
+    for before in range(4):
+        with bench(tmp_path, job) as made:
+            if not before:
+                made.publish(*erased("a"))
+            serve_until_begun(made, out, before + 1)
+    allowed.touch()
+    with bench(tmp_path, job) as made:
+        made.until(lambda: made.waiting() == 0)
+    assert lines_in(out) == expected
+
+
+def test_a_run_that_ended_while_a_new_configuration_stopped_its_job_is_not_repeated(tmp_path: Path) -> None:
+    write_job(tmp_path, "note", appending(tmp_path / "out"))
+    with bench(tmp_path, custom("note", on=("TorrentErased",))) as made:
+        assert made.run("note").ok
+        made.publish(*erased("a"))
+        made.workers.step()
+        mark = tmp_path / "state/marks/note"
+        eventually(lambda: mark.exists() and mark.read_text().split()[1:] == ["1", "1"])
+        write_job(tmp_path, "note", appending(tmp_path / "out", "'another text'"))
+        made.workers.configure(made.job_table, made.router, made.live.append)
+        assert made.waiting() == 0
+        made.publish(*erased("b"))
+        made.until(lambda: made.waiting() == 0)
+    assert lines_in(tmp_path / "out") == ["tick", "a", "b"]
 
 
 @pytest.mark.parametrize("fault", ["raise ValueError('no')", "__import__('os')._exit(3)"])

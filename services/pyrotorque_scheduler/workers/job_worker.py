@@ -88,10 +88,10 @@ class JobWorker:
     mark_file: Path
     creation_deadline: float = CREATION_DEADLINE
     run: JobRun | None = None
+    began: float = 0.0
     deadline: float = NEVER
     _process: JobProcess | None = None
     _created: bool = False
-    _began: float = 0.0
     _run_number: int = 0
     _reports: list[JobReported] = field(default_factory=list[JobReported])
     _unique_events: list[UniqueEventPublished] = field(default_factory=list[UniqueEventPublished])
@@ -129,7 +129,7 @@ class JobWorker:
         if self._process is not None and (status := self._process.status()) is not None:
             self._clean_up(self._process, status, now)
         self.run = run
-        self._began = now
+        self.began = now
         if self._process is None:
             self._start(now)
         elif self._created:
@@ -163,7 +163,7 @@ class JobWorker:
         self._log.end_run()
 
     def _start(self, now: float) -> None:
-        self._began, self._created = now, False
+        self.began, self._created = now, False
         try:
             self._process = JobProcess(self.create, umask=self.umask, mark_file=self.mark_file)
         except (StateError, OSError) as error:
@@ -211,7 +211,7 @@ class JobWorker:
                     error = message.error + self._memory_hint(message.error)
                     self._fail(error, now, rtorrent_away=message.rtorrent_away)
                 else:
-                    self._finish(RunResult(self.run, "", now - self._began))
+                    self._finish(RunResult(self.run, "", now - self.began))
             case _:
                 pass
 
@@ -271,7 +271,7 @@ class JobWorker:
         """After any failure, the next run gets a new process."""
         if self._process is not None:
             self._process.kill("stopped")
-        result = RunResult(self.run, error[:TEXT_MAX], now - self._began, started, interrupted)
+        result = RunResult(self.run, error[:TEXT_MAX], now - self.began, started, interrupted)
         self._finish(replace(result, rtorrent_away=rtorrent_away))
         self._created = False
 

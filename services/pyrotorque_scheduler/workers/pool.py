@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pyrotorque.bus import Bus, Gap, PendingRequest
+from pyrotorque.errors import StateError
 from pyrotorque.events import (
     Delivery,
     Fact,
@@ -32,6 +33,9 @@ from pyrotorque_scheduler.workers.run_records import PooledJob, RunRecords
 log = logging.getLogger("pyrotorque_scheduler.jobs")
 
 _EXIT_DEADLINE: Final = 0.4
+OWN_STOP: Final = 5.0
+"""Seconds: a run that is stopped before may have asked for that itself, as by `pyrotorque --restart`. Its attempt
+counts, or it would do so without end."""
 _LOOK_EVERY: Final = 1.0  # seconds between two looks whether the state folder is there
 
 
@@ -77,12 +81,13 @@ class WorkerPool:
                 self._recover_marked(name)
             self._recovered = True
 
-    def _recover_marked(self, name: str) -> None:
-        """Complete the run that ended when the scheduler died."""
+    def _recover_marked(self, name: str) -> bool:
+        """Complete the run that had ended when the scheduler died, or its worker was stopped; False without one."""
         with self._store.transaction():
             ended = self._runs.delete_marked(name)
             if ended is not None:
                 self._records.recover(name, ended)
+        return ended is not None
 
     def create_jobs(self) -> None:
         """Create all jobs now, so that their errors are reported at the start."""
@@ -173,12 +178,24 @@ class WorkerPool:
 
     def _remove(self, name: str) -> None:
         job = self._jobs.pop(name)
-        if job.worker.run is not None:
+        run, seconds = job.worker.run, time.monotonic() - job.worker.began
+        if run is not None:
             log.warning("job %s is stopped during a run", printable(name))
         job.worker.close()
+        if run is not None and run.cause == "event":
+            self._keep_event(name, run, seconds)
         self._job_table.metrics.running.set(0, name)
         for pending in job.requests:
             pending.answer(Answer(ok=False, text=f"{printable(name)} was stopped before its run ended"))
+
+    def _keep_event(self, name: str, run: JobRun, seconds: float) -> None:
+        """Its run was stopped with the scheduler, or for a new configuration: that says nothing about the job."""
+        try:
+            with self._store.transaction():
+                if not self._recover_marked(name) and seconds >= OWN_STOP:
+                    self._runs.put_back(run)
+        except StateError as error:  # its attempt counts, as after a kill
+            log.warning("job %s: %s", printable(name), error)
 
     def _due_at(self, name: str, job: PooledJob) -> float:
         if not job.worker.is_idle:

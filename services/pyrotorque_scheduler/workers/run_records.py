@@ -142,7 +142,11 @@ class RunRecords:
         for report in ended.reports:
             self._router.add(shortened(replace(report, job=name)))
         if ended.failed:
-            self._publish_lost(name, "its run failed when the scheduler was killed: see its log", ended)
+            self._publish_lost(
+                name,
+                "its run failed while the scheduler was stopped, or applied a new configuration: see its log",
+                ended,
+            )
 
     def _publish_lost(self, name: str, reason: str, lost: UnrecordedRun) -> None:
         """Publish the failure of a run that has no result, and of those that are not made because of it."""
