@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import APIResponse, Browser, Route
+from playwright.sync_api import APIResponse, Browser, Request, Route
 
 from pyrotorque.bus.client import ask
 from pyrotorque.layout import Layout
@@ -76,6 +76,36 @@ def test_a_refresh_that_began_before_a_form_does_not_replace_the_page_after_it(
         page.wait_for_function("() => !busy")
         assert page.evaluate("() => olds") == 0, page.evaluate("() => swaps")
     panel.act("/jobs/tidy/resume")
+
+
+def test_a_double_click_or_a_key_that_is_held_acts_once(panel: LivePanel, browser: Browser) -> None:
+    """The answer to the first click shifts the page, so that the button of another job is below the second one."""
+    acted: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST":
+            acted.append(request.url.partition("/jobs/")[2])
+
+    with visitor(browser, panel.origin, panel.cookie()) as person:
+        page = person.page
+        person.open("/g/main/jobs")
+        page.get_by_text("live", exact=True).wait_for()
+        page.on("request", note)
+        place = page.get_by_role("button", name="Pause: tidy", exact=True).bounding_box()
+        assert place is not None
+        page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+        for click in (1, 2):
+            page.mouse.down(click_count=click)
+            page.mouse.up(click_count=click)
+            page.locator("#notice").wait_for()
+        page.get_by_role("button", name="Resume: tidy", exact=True).focus()
+        for _ in range(5):
+            page.keyboard.down("Enter")
+        page.keyboard.up("Enter")
+        page.get_by_role("button", name="Pause: tidy", exact=True).wait_for()
+        person.press("Run now: connstats")
+        page.get_by_text("connstats was run").wait_for()
+    assert acted == ["tidy/pause", "tidy/resume", "connstats/run"]
 
 
 @pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.call])

@@ -30,6 +30,12 @@ document.addEventListener("htmx:before:swap", (event) => {
   }
 });
 
+// The second click of a double click, and a key that is held, do nothing: the page after the first one may be shifted, so that the
+// button of another job or item is there.
+const isAction = (event) => event.target instanceof Element && event.target.closest("form[method=post] button");
+document.addEventListener("click", (event) => { if (event.detail > 1 && isAction(event)) event.preventDefault(); }, true);
+document.addEventListener("keydown", (event) => { if (event.repeat && isAction(event)) event.preventDefault(); }, true);
+
 async function refresh() {
   if (busy) { again = true; return; }
   busy = true;
