@@ -137,6 +137,8 @@ def fleet(rtorrent_program: Program) -> Iterator[Fleet]:
                 "pyrotorque_metrics_port": free_port(),
                 "pyrotorque_settings": {"scgi_url": rtorrent.url, "job.queue.active": True},
             }
+        # As for Prometheus on another host: only one address, and names of their own.
+        found.hosts["two"]["pyrotorque_settings"] |= {"job.exporter.address": "127.0.0.2", "job.exporter.prefix": "rt_"}
         try:
             yield found
         finally:
