@@ -109,7 +109,12 @@ def _owners_log(home: Path) -> BinaryIO:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return open(open_file(folder / "torque.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
-    except OSError:
+    except OSError as error:
+        # Nor can the process that starts it write an error there.
+        from pyrotorque.text import printable
+
+        log = printable(str(folder / "torque.log"))
+        print(f"pyrotorque: the group is being started, but {log} cannot be written: {error.strerror}", file=sys.stderr)
         return Path(os.devnull).open("ab")
 
 

@@ -209,6 +209,24 @@ def test_a_full_disk_of_logs_is_named_though_supervisord_cannot_write_its_reason
     assert_nothing_is_left(group)
 
 
+@pytest.mark.parametrize("instead", ["read-only disk", "a file for the folder", "a folder for the file"])
+def test_cron_names_a_log_that_cannot_be_written(mount: Mount, short_folder: Path, instead: str) -> None:
+    """Its start reports to that log, so a group that is never started would be one without a word."""
+    group = Group(short_folder / "conf", INI)
+    log = group.config_dir / "log"
+    if instead == "read-only disk":
+        log.symlink_to(mount(*tmpfs("size=64k,ro")))
+    elif instead == "a file for the folder":
+        log.touch()
+    else:
+        (log / "torque.log").mkdir(parents=True)
+    ended = group.command("--cron")
+    assert ended.stderr.startswith(f"pyrotorque: the group is being started, but {log}/torque.log cannot be written: ")
+    assert (ended.returncode, ended.stderr.count("\n")) == (0, 1)
+    eventually(lambda: not processes_of(group) or group.supervisord_pid(), why="the start that it began has ended")
+    group.stop()
+
+
 @pytest.mark.parametrize("service", ["scheduler", "guardian"])
 def test_a_service_that_cannot_start_is_named_with_its_cause(short_folder: Path, service: str) -> None:
     group = Group(short_folder / "conf", INI)
