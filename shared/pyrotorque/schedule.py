@@ -26,6 +26,7 @@ _LOOKED_AT: Final = 400
 _PROBES: Final = tuple(sorted({*range(0, 8 * 86_400, 3_600), *range(0, 400 * 86_400, 86_400)}))
 _CLOSE: Final = 0.1
 _JITTER: Final = "jitter"
+_JITTER_DIGITS: Final = 9
 _INTERVALS: Final = 2  # without a fire time in them, that are kept
 # The smallest difference between two Unix times of today.
 _INSTANT: Final = 1e-6
@@ -167,8 +168,8 @@ def parse_schedule(text: str) -> Schedule:
 
 
 def _seconds(jitter: str) -> int:
-    if not jitter.isdecimal():
-        raise ValueError(f"jitter is {jitter!r}, but must be a number of seconds")
+    if not (jitter.isascii() and jitter.isdecimal() and len(jitter) <= _JITTER_DIGITS):
+        raise ValueError(f"jitter is {jitter!r}, but must be a number of seconds of at most {_JITTER_DIGITS} digits")
     return int(jitter)
 
 

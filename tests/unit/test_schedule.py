@@ -98,6 +98,8 @@ def test_a_schedule_that_never_fires_is_searched_once(text: str) -> None:
         ('hour="5', "quotation"),
         ("day=3rd xyz", "is not a schedule"),
         ("second=", "is not a schedule"),
+        ("second=0 jitter=1000000000", "jitter is '1000000000', but must be a number of seconds of at most 9 digits"),
+        ("second=0 jitter=٣", "jitter is '٣', but must be a number of seconds"),
         ("second=0 jitter=-5", "jitter is '-5', but must be a number of seconds"),
     ],
 )

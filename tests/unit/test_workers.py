@@ -36,6 +36,12 @@ def test_a_job_keeps_its_state_between_runs_and_its_lines_stand_under_its_name(
     assert said[0][1] == said[1][1] != str(os.getpid())
 
 
+def test_a_memory_limit_above_the_numbers_of_the_kernel_is_none(tmp_path: Path) -> None:
+    write_job(tmp_path, "count", COUNTING)
+    with bench(tmp_path, custom("count", memory_max=1 << 70)) as made:
+        assert made.run("count").ok, made.failures()
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [

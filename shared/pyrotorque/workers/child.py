@@ -297,7 +297,7 @@ def _limit_memory(allowance: int) -> None:
     threads. Each child process may use the same amount; the kernel's page cache does not count.
     """
     if allowance > 0:
-        limit = _address_space() + allowance
+        limit = min(_address_space() + allowance, sys.maxsize)
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         if hard != resource.RLIM_INFINITY:
             limit = min(limit, hard)
