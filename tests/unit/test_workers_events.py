@@ -126,6 +126,23 @@ def test_a_run_that_ended_before_the_scheduler_could_record_it_is_not_repeated(t
     assert lines_in(tmp_path / "out") == ["tick", "a"]
 
 
+def test_events_that_a_renamed_job_leaves_behind_are_named_while_they_wait(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A job after it runs for them without waiting."""
+    write_job(tmp_path, "note", appending(tmp_path / "out"))
+    old = custom("note", on=("TorrentErased",))
+    with bench(tmp_path, old) as made:
+        made.publish(*erased("a", "b"))
+    assert "queued event" not in caplog.text
+    with bench(tmp_path, custom("other", "note:Job", on=("TorrentErased",))):
+        text = "job.note is not active or on no event, and has 2 queued events: they wait for a job of this name"
+        assert text in caplog.text
+    with bench(tmp_path, old) as made:
+        made.until(lambda: made.waiting() == 0)
+    assert lines_in(tmp_path / "out") == ["a", "b"]
+
+
 FORKS = """
 def run(self, event=None):
     import os, sys, time

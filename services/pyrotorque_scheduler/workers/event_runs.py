@@ -19,6 +19,7 @@ from pyrotorque.job_order import EventOrder
 from pyrotorque.json_input import JsonDecoder
 from pyrotorque.limits import EVENT_RUN_BYTES
 from pyrotorque.store import Store
+from pyrotorque.text import counted, printable
 from pyrotorque.workers.mark_files import read_mark
 from pyrotorque.workers.messages import FAILED
 from pyrotorque_scheduler.event_router import Routes, add_runs
@@ -112,6 +113,19 @@ class EventRuns:
             fresh = [(job, kind, now) for job, kind in sorted(wanted - known.keys())]
             db.executemany("INSERT INTO event_wishes VALUES (?, ?, ?)", fresh)
         self._since = known | {(job, kind): since for job, kind, since in fresh}
+
+    def left_events(self, routes: Routes) -> list[str]:
+        """One sentence for each job that is on no event any more and has queued ones, as after it was renamed."""
+        jobs = {job for names in routes.values() for job in names}
+        found = self._store.db.execute("SELECT job, count(*) FROM event_runs GROUP BY job ORDER BY job").fetchall()
+        return [
+            printable(
+                f"job.{job} is not active or on no event, and has {counted(count, 'queued event')}: they wait for a "
+                "job of this name for a week"
+            )
+            for job, count in found
+            if job not in jobs
+        ]
 
     def add(self, event: Event, jobs: Sequence[str], now: float) -> None:
         """Queue an event of another service for these jobs, inside the caller's transaction."""

@@ -67,7 +67,7 @@ class WorkerPool:
         )
         settings = job_table.settings
         self._runs.set_routes(router.routes, EventOrder(settings.jobs), time.time(), forget=not settings.only)
-        for text in () if settings.only else left_moves(self._layout.state_dir, job_table.customs):
+        for text in () if settings.only else self._left(router):
             log.warning("%s", text)
         wanted = {name: job for name, job in job_table.customs.items() if settings.only in ("", name)}
         for name in [name for name, job in self._jobs.items() if not self._is_unchanged(job, wanted.get(name))]:
@@ -80,6 +80,10 @@ class WorkerPool:
             for name in self._jobs:
                 self._recover_marked(name)
             self._recovered = True
+
+    def _left(self, router: EventRouter) -> list[str]:
+        """What jobs have left behind that are not active any more."""
+        return [*left_moves(self._layout.state_dir, self._job_table.customs), *self._runs.left_events(router.routes)]
 
     def _recover_marked(self, name: str) -> bool:
         """Complete the run that had ended when the scheduler died, or its worker was stopped; False without one."""
