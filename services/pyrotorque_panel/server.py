@@ -185,6 +185,9 @@ def listen_unix(path: Path, mode: int) -> socket.socket:
     """A listening socket that only the users whom `mode` admits can reach. Raises ListenError."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        if not path.parent.is_dir():
+            text = f"panel.socket: there is no folder {path.parent}: docs/panel.md shows how to make it"
+            raise ListenError(text)
         if path.parent.stat().st_mode & stat.S_IWOTH:
             # While the panel does not run, they could listen there, and the proxy would send them its cookies.
             text = (

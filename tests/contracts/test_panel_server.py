@@ -265,6 +265,11 @@ def test_a_socket_in_a_folder_of_everyone_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     with pytest.raises(ListenError, match="every user of this machine can write"):
         listen_unix(tmp_path / "p.sock", 0o600)
+
+
+def test_a_folder_of_the_socket_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ListenError, match=rf"panel\.socket: there is no folder {tmp_path}/run: docs/panel\.md shows"):
+        listen_unix(tmp_path / "run" / "p.sock", 0o660)
     assert list(tmp_path.iterdir()) == []
 
 
