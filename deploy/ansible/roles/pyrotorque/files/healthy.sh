@@ -1,6 +1,6 @@
 #!/bin/sh
 # healthy.sh PYROTORQUE CONFIG_DIR PORT SECONDS: wait until every service runs and the exporter has an answer of rTorrent.
-# The exporter is asked where it listens, which may be one address of this machine; its prefix may be another one.
+# The exporter may listen at one address of this machine only, and its metrics may have another prefix.
 set -eu
 command=$1 config=$2 port=$3 end=$(($(date +%s) + $4))
 host='
