@@ -107,15 +107,16 @@ class GuardedServices:
 
     def _start(self, name: str) -> None:
         text = f"{name} has failed repeatedly and is stopped (FATAL): starting it again; see log/{name}.log"
-        log.warning("%s", text)
-        logs.owner_event("service gave up", text, subject=name)
         try:
             self._supervisord.start(self._full_names.get(name, name))
         except SupervisordFault as fault:
+            # Nothing ran that could have written a log, as after the installation was moved.
             if fault.code != ALREADY_STARTED:
-                log.warning("%s", fault)
+                text = f"{name} cannot be started: {fault}; trying it again"
         except SupervisordError as error:
             log.warning("%s", error)
+        log.warning("%s", text)
+        logs.owner_event("service gave up", text, subject=name)
 
     def _wake_supervisord(self) -> None:
         # Any call starts a turn of its loop, which restarts the process that has ended.

@@ -21,7 +21,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.outbox import Outbox
 from pyrotorque.service.runtime import Runtime
 from pyrotorque.store import open_store
-from pyrotorque.supervisord import Process, Supervisord, SupervisordError
+from pyrotorque.supervisord import Process, Supervisord, SupervisordError, SupervisordFault
 from pyrotorque.totals import Totals
 from pyrotorque_guardian.run_files import Restorer, RunFiles
 from pyrotorque_guardian.service import Guardian
@@ -36,6 +36,7 @@ class ScriptedSupervisord(Supervisord):
     states: dict[str, str] = field(default_factory=dict[str, str])
     done: list[str] = field(default_factory=list[str])
     away: bool = False
+    refusal: str = ""
     signals: list[signal.Signals] = field(default_factory=list[signal.Signals])
 
     def processes(self) -> list[Process]:
@@ -52,6 +53,8 @@ class ScriptedSupervisord(Supervisord):
         self.done.append(" ".join([method.removeprefix("supervisor."), *map(str, params)]))
         if self.away:
             raise SupervisordError("away")
+        if self.refusal:
+            raise SupervisordFault(self.refusal, 20)
         return True
 
 
@@ -94,6 +97,22 @@ def test_a_service_that_was_fatal_before_the_guardian_started_is_restarted(
     guardian.turn(Wakeup(), 1.0)
     guardian.turn(Wakeup(), 2.1)
     assert supervisord.done == ["startProcess watcher 0"]
+
+
+def test_a_service_without_its_python_is_reported_with_that_and_not_with_a_log_that_it_never_wrote(
+    guardian: Guardian, supervisord: ScriptedSupervisord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+
+    def owner_event(_event: str, text: str, subject: str = "") -> None:
+        lines.append(text)
+
+    monkeypatch.setattr(logs, "owner_event", owner_event)
+    supervisord.states = {"watcher": "FATAL"}
+    supervisord.refusal = "NO_FILE: can't find command '/moved/bin/python'"
+    guardian.turn(Wakeup(), 0.0)
+    guardian.turn(Wakeup(), 2.0)
+    assert lines == [f"watcher cannot be started: {supervisord.refusal}; trying it again"]
 
 
 def test_a_service_that_was_given_up_and_runs_again_is_reported_with_the_duration(
