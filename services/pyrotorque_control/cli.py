@@ -217,6 +217,7 @@ def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
       log/torque.log        the main log; log/NAME.log for each service
       run/pyrotorque        the guard file: required to run in the background
     """
+    _require_one_action(ctx.invoked_subcommand, given)
     options = _options(given)
     try:
         group = Group(configuration_dir(given["config_dir"]), options)
@@ -233,6 +234,15 @@ def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
 
         return with_output_in_log(group.layout, lambda: _act(group, given))
     return _act(group, given)
+
+
+def _require_one_action(command: str | None, given: dict[str, Any]) -> None:
+    """One of them would be left out without a word; `--stop --restart` is a restart, as it always was."""
+    words = ["--restart" if given["restart"] else "--stop"] if given["restart"] or given["stop"] else []
+    words += [f"--{name.replace('_', '-')}" for name in ("status", "run_once") if given[name]]
+    words += [] if command is None else [f"`{command}`"]
+    if len(words) > 1:
+        raise click.UsageError(f"{' and '.join(words)} cannot be used together: nothing was done")
 
 
 def _act(group: Group, given: dict[str, Any]) -> int:

@@ -355,6 +355,23 @@ def test_a_stop_is_never_only_shown(pyrotorque: Command, words: tuple[str, ...])
     assert pyrotorque("--stop").code == 69
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--stop", "backup", "/tmp"), "--stop and `backup`"),
+        (("--restart", "status"), "--restart and `status`"),
+        (("--run-once", "queue", "--stop"), "--stop and --run-once"),
+        (("--status", "--restart"), "--restart and --status"),
+    ],
+    ids=str,
+)
+def test_two_actions_at_once_are_refused(pyrotorque: Command, words: tuple[str, ...], named: str) -> None:
+    """Only one of them was done, with 0: a backup of a group that was not stopped."""
+    ended = pyrotorque.configured("[TORQUE]\n")(*words)
+    assert ended.code == 64
+    assert f"{named} cannot be used together: nothing was done" in ended.err
+
+
 def test_supervisorctl_only_reads_with_dry_run(pyrotorque: Command) -> None:
     pyrotorque.configured("[TORQUE]\n")
     for words in ((), ("shutdown",), ("stop", "watcher"), ("restart", "all"), ("reload",), ("-i",), ("signal", "HUP")):
