@@ -16,7 +16,17 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentError, SessionNotKnown, UserError
 from pyrotorque.events import TorrentCompleted, TorrentMoved, UniqueEvent
-from pyrotorque.jobs import JobConfig, context, move_failures, move_files, move_journal, move_switch, mover, tree_copy
+from pyrotorque.jobs import (
+    JobConfig,
+    context,
+    move_failures,
+    move_files,
+    move_journal,
+    move_switch,
+    mover,
+    tree_copy,
+    tree_removal,
+)
 from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
@@ -255,7 +265,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Calla
     without_awaited_loads(monkeypatch, mover)
     monkeypatch.setattr(move_files, "rename_noreplace", wrapped(files.rename_noreplace))
     monkeypatch.setattr(move_files, "copy_tree", wrapped(tree_copy.copy_tree))
-    monkeypatch.setattr(move_files, "remove_copied", wrapped(tree_copy.remove_copied))
+    monkeypatch.setattr(move_files, "remove_copied", wrapped(tree_removal.remove_copied))
     monkeypatch.setattr(move_journal.MoveJournal, "write", wrapped(move_journal.MoveJournal.write))
     monkeypatch.setattr(move_journal.MoveJournal, "remove", wrapped(move_journal.MoveJournal.remove))
     monkeypatch.setattr(move_journal.FinishedMoves, "add", wrapped(move_journal.FinishedMoves.add))

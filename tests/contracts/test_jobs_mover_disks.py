@@ -18,7 +18,7 @@ from tests.waiting import eventually
 @pytest.mark.parametrize("inside", [".", "films/new"])
 @pytest.mark.parametrize(
     ("module", "step"),
-    [(tree_copy, "_is_equal"), (move_files, "sync_folder"), (move_files, "remove_copied")],
+    [(tree_copy, "is_equal"), (move_files, "sync_folder"), (move_files, "remove_copied")],
     ids=["copied", "renamed", "removing the old data"],
 )
 def test_a_killed_move_waits_for_the_disk_of_its_target(

@@ -9,7 +9,10 @@ import pytest
 
 from pyrotorque.jobs import tree_copy
 from pyrotorque.jobs.compared_files import ComparedFiles, remove_records
-from pyrotorque.jobs.tree_copy import CopyHooks, copy_tree, is_copied, place_of, remove_copied
+from pyrotorque.jobs.tree_comparison import is_copied
+from pyrotorque.jobs.tree_copy import CopyHooks, copy_tree
+from pyrotorque.jobs.tree_places import place_of
+from pyrotorque.jobs.tree_removal import remove_copied
 
 SIZE = 40_000
 
@@ -105,7 +108,7 @@ def test_what_was_compared_is_known_in_the_next_run(
     def fail(*_: object) -> bool:
         raise AssertionError("compared again")
 
-    monkeypatch.setattr(tree_copy, "_is_equal", fail)
+    monkeypatch.setattr(tree_copy, "is_equal", fail)
     copied(source, tmp_path, folder=tmp_path / "target")
     (tmp_path / "A.compared").write_bytes(b"torn line\n6e 1 2\n\0\0")
     with pytest.raises(AssertionError, match="compared again"):
@@ -150,7 +153,7 @@ def test_a_link_that_leads_elsewhere_now_is_copied_again(source: Path, tmp_path:
 
 def test_a_large_file_that_was_just_written_settles_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its item is stopped while small files are compared again, but not as long as that takes for a large one."""
-    monkeypatch.setattr(tree_copy, "_SMALL", SIZE - 1)
+    monkeypatch.setattr(tree_copy, "SMALL", SIZE - 1)
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
     source = tmp_path / "source/Name"

@@ -15,7 +15,7 @@ from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.jobs.move_files import MoveFiles
 from pyrotorque.jobs.move_journal import Move, path_hex
 from pyrotorque.jobs.move_target import TargetRules
-from pyrotorque.jobs.tree_copy import TreePlace
+from pyrotorque.jobs.tree_places import TreePlace
 
 CALLS = ("open", "mkdir", "stat", "listdir", "symlink", "unlink", "rmdir", "utime", "fchmod", "readlink", "lstat")
 CONTENT = {"a": b"aaaa", "sub/b": b"bbbb" * 999, "sub/deep/c": b"cc"}

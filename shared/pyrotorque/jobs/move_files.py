@@ -12,16 +12,10 @@ from pyrotorque.jobs.compared_files import ComparedFiles
 from pyrotorque.jobs.move_failures import MoveRefused, cause_of
 from pyrotorque.jobs.move_journal import Move
 from pyrotorque.jobs.move_target import TargetRules
-from pyrotorque.jobs.tree_copy import (
-    CopyHooks,
-    TreePlace,
-    copy_tree,
-    is_copied,
-    place_of,
-    remove_copied,
-    remove_tree,
-    tree_size,
-)
+from pyrotorque.jobs.tree_comparison import is_copied
+from pyrotorque.jobs.tree_copy import CopyHooks, copy_tree
+from pyrotorque.jobs.tree_places import TreePlace, place_of, remove_tree, tree_size
+from pyrotorque.jobs.tree_removal import remove_copied
 from pyrotorque.linux.files import rename_noreplace, sync_folder
 from pyrotorque.linux.unfinished_renames import end_rename
 from pyrotorque.long_work import WorkReport

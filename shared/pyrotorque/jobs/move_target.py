@@ -10,7 +10,7 @@ from pyrotorque.confinement import StorageLimits
 from pyrotorque.home import expand_home
 from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.jobs.target_disks import TargetDisks
-from pyrotorque.jobs.tree_copy import TreePlace
+from pyrotorque.jobs.tree_places import TreePlace
 from pyrotorque.linux.files import FileName, open_folder, real_path
 from pyrotorque.text import printable
 
