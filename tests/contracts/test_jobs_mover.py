@@ -262,7 +262,6 @@ def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Calla
 
         return counted
 
-    without_awaited_loads(monkeypatch, mover)
     monkeypatch.setattr(move_files, "rename_noreplace", wrapped(files.rename_noreplace))
     monkeypatch.setattr(move_files, "copy_tree", wrapped(tree_copy.copy_tree))
     monkeypatch.setattr(move_files, "remove_copied", wrapped(tree_removal.remove_copied))
@@ -275,8 +274,9 @@ def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Calla
 
 
 def test_the_next_run_continues_after_a_kill_at_any_step(
-    rtorrent: PrivateRTorrent, short_folder: Path, target: Path
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    without_awaited_loads(monkeypatch, mover)
     scene = Scene(rtorrent, short_folder, target, multi=True)
     home = rtorrent.downloads
     at = 0
@@ -297,9 +297,10 @@ def test_the_next_run_continues_after_a_kill_at_any_step(
 
 
 def test_a_move_is_published_whatever_step_it_is_killed_at(
-    rtorrent: PrivateRTorrent, short_folder: Path, target: Path
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The scheduler stores each move once, by its identity: tests/unit/test_workers_order.py."""
+    without_awaited_loads(monkeypatch, mover)
     scene = Scene(rtorrent, short_folder, target, multi=False)
     published: dict[str, TorrentMoved] = {}
     at = 0
@@ -418,6 +419,7 @@ def test_a_finished_move_that_cannot_be_read_is_published_later(
 def test_an_unfinished_move_of_another_item_does_not_fail_the_run_for_an_event(
     rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    without_awaited_loads(monkeypatch, mover)
     scene = Scene(rtorrent, short_folder, target, multi=False)
     for at in count(1):
         with monkeypatch.context() as patched:
