@@ -49,11 +49,12 @@ class GuardFiles:
         defaults = (layout.guard_file, layout.earlier_guard_file)
         if guard_file not in defaults:
             return cls((guard_file,))
-        if not all(map(is_missing, defaults)):
+        if layout.earlier_guard_file == layout.guard_file or is_missing(layout.earlier_guard_file):
+            return cls((layout.guard_file,))
+        if is_missing(layout.guard_file):
             with suppress(OSError):
                 _create(layout.guard_file)
-        earlier = set[Path]() if is_missing(layout.earlier_guard_file) else {layout.earlier_guard_file}
-        return cls((layout.guard_file, *(earlier - {layout.guard_file})))
+        return cls(defaults)
 
     def state(self, run_files: tuple[Path, ...]) -> GuardState:
         """Removed when a guard file alone is missing; swept when other files beside it are missing as well.

@@ -285,6 +285,7 @@ def test_the_watchdog_starts_the_group_of_its_user_and_costs_nothing_then(short_
             eventually(lambda: not Path(f"/proc/{supervisord}").exists(), timeout=20)
     finally:
         group.stop()
+        print(group.log("torque"), group.log("guardian"), sorted((home / ".pyroscope/run").iterdir()))
 
 
 @pytest.mark.parametrize(
