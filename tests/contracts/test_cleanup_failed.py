@@ -9,8 +9,11 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.housekeeping import inventory, moved_files
+from pyrotorque.housekeeping.journal import RemovalPhase
+from pyrotorque.housekeeping.removal import Remover
 from pyrotorque.rtorrent import RTorrent
 from tests.cleaning import CleanupScene, days_later, without_awaited_loads
+from tests.contracts.test_cleanup_interplay import journals, kill_at
 from tests.waiting import eventually
 
 
@@ -59,3 +62,24 @@ def test_an_item_that_cannot_be_removed_is_not_stopped_at_each_run(
     days_later(monkeypatch, 1)
     job.run()
     assert not scene.has(item)
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["refused", "killed"])
+@pytest.mark.parametrize("phase", ["stopping", "erasing"])
+def test_a_magnet_link_whose_removal_is_not_carried_out_runs_on(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch, phase: RemovalPhase, killed: bool
+) -> None:
+    pending = "A" * 40
+    scene.client.call("load.start", "", f"magnet:?xt=urn:btih:{pending}&tr=udp://127.0.0.1:1/announce")
+    eventually(lambda: scene.client.call("d.state", pending) == 1, 20, why="it is started")
+    if killed:
+        kill_at(scene, monkeypatch, phase, condition="is_complete=no")
+        scene.job(condition="name=None").run()
+    else:
+        with monkeypatch.context() as patched:
+            patched.setattr(Remover, "_stop" if phase == "stopping" else "_erase", refused)
+            with pytest.raises(UserError, match=r"stays: .*Operation not permitted"):
+                scene.job(condition="is_complete=no").run()
+    assert scene.client.call("d.state", pending) == 1
+    assert scene.events == {}
+    assert journals(scene) == []

@@ -313,8 +313,11 @@ class Remover:
         return self.known(partial(is_loaded, self.rtorrent, removal.info_hash))
 
     def _is_magnet(self, removal: RemovalRecord) -> bool:
-        """Whether the item was erased, and loaded again as a magnet link: the entry has its only metafile."""
-        return self.known(partial(is_magnet, self.rtorrent, removal.info_hash))
+        """Whether the item was erased, and loaded again as a magnet link: the entry has its only metafile.
+
+        One that is a magnet link itself has no files, and so no entry.
+        """
+        return bool(removal.entry) and self.known(partial(is_magnet, self.rtorrent, removal.info_hash))
 
     def _is_complete(self, removal: RemovalRecord) -> bool:
         """Whether all files are in the quarantine, as before the item was to be erased.
