@@ -1,6 +1,7 @@
 """A mount that does not answer, as a network mount whose server is away: only the trees on it wait."""
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ import pytest
 
 from demo.group import Group
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.linux.filesystems import read_mounts
 from tests.dropping import drop, items
 from tests.waiting import eventually
 
@@ -32,6 +34,9 @@ job.remote.path      = {remote}
 """
 
 
+_STOPPED = re.compile(rb"\) T ")
+
+
 class HangingMount:
     """A folder on FUSE that shows `source`; while it is paused, whatever looks into it waits."""
 
@@ -39,6 +44,9 @@ class HangingMount:
         self.source, self.point = folder / "source", folder / "mount"
         self.source.mkdir()
         self.point.mkdir()
+        self._control = folder / "control"
+        self._control.mkdir()
+        subprocess.run(["mount", "-t", "fusectl", "fusectl", str(self._control)], check=True)
         self._process = subprocess.Popen(["bindfs", "-f", str(self.source), str(self.point)])
         try:
             eventually(lambda: os.path.ismount(self.point), why="it is mounted")
@@ -47,7 +55,23 @@ class HangingMount:
             raise
 
     def pause(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
+        """Not while it answers a request: the kernel lets no signal end a process that waits for that."""
+
+        def paused() -> bool:
+            self._process.send_signal(signal.SIGSTOP)
+            eventually(lambda: _STOPPED.search(Path(f"/proc/{self._process.pid}/stat").read_bytes()))
+            if self._waiting():
+                self.resume()
+                return False
+            return True
+
+        eventually(paused, why="it is paused between two requests")
+
+    def _waiting(self) -> int:
+        """How many requests it has not answered."""
+        found = next(mount for mount in read_mounts() if mount.point == os.fsencode(self.point))
+        number = found.device.decode().partition(":")[2]
+        return int((self._control / number / "waiting").read_text())
 
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
@@ -57,6 +81,7 @@ class HangingMount:
             self._process.kill()
         self._process.wait()
         subprocess.run(["fusermount", "-uz", str(self.point)], check=False, capture_output=True)
+        subprocess.run(["umount", "-l", str(self._control)], check=True)
 
 
 @pytest.fixture
