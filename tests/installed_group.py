@@ -30,9 +30,11 @@ def build_wheel(folder: Path) -> Path:
 class InstalledGroup(Group):
     """Its environment takes the dependencies from the one that runs the tests, so nothing is downloaded."""
 
-    def __init__(self, config_dir: Path, torque_ini: str, venv: Path, wheel: Path) -> None:
+    def __init__(
+        self, config_dir: Path, torque_ini: str, venv: Path, wheel: Path, *, run_dir: Path | None = None
+    ) -> None:
         super().__init__(config_dir, torque_ini)
-        self.layout = Layout.below(config_dir)
+        self.layout = Layout.below(config_dir, run_dir=run_dir)
         self._venv = venv
         _run(sys.executable, "-m", "venv", "--without-pip", str(venv))
         (site,) = venv.glob("lib/python*/site-packages")
@@ -50,6 +52,12 @@ class InstalledGroup(Group):
             program, capture_output=True, text=True, stdin=subprocess.DEVNULL,
             start_new_session=True, env=_environment(), check=False,
         )  # fmt: skip
+
+    def supervisord_pid(self) -> int | None:
+        try:
+            return int(self.layout.pid_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
 
     def states(self) -> dict[str, str]:
         return {process.name: process.state for process in self._supervisord.processes()}

@@ -14,7 +14,7 @@ from pyrotorque.configuration import Configuration
 from pyrotorque.errors import LayoutError, StateError
 from pyrotorque.group_lock import reads_file
 from pyrotorque.group_state import state_problem
-from pyrotorque.guard_file import guard_command
+from pyrotorque.guard_file import adopted, guard_command
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.linux.foreign_links import foreign_link
 from pyrotorque.linux.processes import ProcessIdentity
@@ -54,7 +54,7 @@ def start(group: Group, *, quiet: bool) -> int:
     if not group.may_start() and group.config_dir.is_dir():
         raise _guard_missing(group, ", or use --fg")
     # The guardian stops the group when this file is removed.
-    guarded = msgspec.structs.replace(group.options, guard_file=str(group.guard_file))
+    guarded = group.options.guarded_by(adopted(group.layout, group.guard_file))
     prepared = prepare_supervisord(Group(group.config_dir, guarded))
 
     def report(pid: int) -> None:
@@ -105,9 +105,8 @@ def _restart(group: Group, *, quiet: bool) -> int:
     options = msgspec.structs.replace(
         group.options,
         foreground=before.foreground,
-        guard_file=group.options.guard_file or before.guard_file,
         pid_file=str(group.pid_file),
-    )
+    ).guarded_by(_guard_files(group, before))
     if group.options.guard_file not in (None, before.guard_file) and not before.foreground and not group.may_start():
         raise _guard_missing(group)  # another one than that of the running group, which keeps its own
     keep_guard(group.layout, options)
@@ -133,6 +132,15 @@ def _restart(group: Group, *, quiet: bool) -> int:
     if not quiet:
         print_first_login(group, prepared.services)
     return EX_OK
+
+
+def _guard_files(group: Group, before: Options) -> tuple[Path, ...]:
+    """Those of the running group, which was started with the options `before`; or what this command line gives."""
+    recorded, given = before.guard_files(group.layout), group.options.guard_file
+    if given is not None and Path(given) not in recorded:
+        return adopted(group.layout, Path(given))
+    by_1_0_0 = before.guard_file in (None, str(group.layout.earlier_guard_file))
+    return adopted(group.layout, *recorded) if by_1_0_0 and not before.foreground else recorded
 
 
 def stop(group: Group, *, quiet: bool = False) -> int:

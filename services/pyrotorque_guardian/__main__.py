@@ -15,13 +15,15 @@ from pyrotorque.service.lifecycle import exit_code, exit_on_sigterm, report_unex
 
 log = logging.getLogger(__name__)
 
+_GUARD_FILES = ("guard-file", "earlier-guard-file")
+
 
 @dataclass(frozen=True)
 class GuardianArguments:
     """The command line."""
 
     layout: Layout
-    guard_file: Path | None
+    guard_files: tuple[Path, ...]
 
     @property
     def log_file(self) -> Path:
@@ -29,9 +31,9 @@ class GuardianArguments:
 
 
 def read_arguments(words: Sequence[str]) -> GuardianArguments:
-    paths = path_arguments(words, "config-dir", "run-dir", "state-dir", "guard-file")
+    paths = path_arguments(words, "config-dir", "run-dir", "state-dir", *_GUARD_FILES)
     layout = Layout.below(paths["config-dir"], run_dir=paths.get("run-dir"), state_dir=paths.get("state-dir"))
-    return GuardianArguments(layout, paths.get("guard-file"))
+    return GuardianArguments(layout, tuple(paths[name] for name in _GUARD_FILES if name in paths))
 
 
 def main() -> int:
@@ -44,7 +46,7 @@ def main() -> int:
         with exit_on_sigterm():
             from pyrotorque_guardian.service import guard  # after the SIGTERM handler is installed
 
-            guard(arguments.layout, arguments.guard_file, arguments.log_file)
+            guard(arguments.layout, arguments.guard_files, arguments.log_file)
     except PyrotorqueError as error:
         log.error("%s", error)
         return exit_code(error)

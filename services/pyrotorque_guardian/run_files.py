@@ -53,7 +53,7 @@ class RunFiles:
     _databases: set[Path] = field(default_factory=set[Path])
 
     @classmethod
-    def of(cls, layout: Layout, guard_file: Path | None, supervisord: int) -> "RunFiles":
+    def of(cls, layout: Layout, guard_files: tuple[Path, ...], supervisord: int) -> "RunFiles":
         """The files of the group whose supervisord has the pid `supervisord`; call it with the user's umask."""
         options = read_options(layout)
         pid_file = Path(options.pid_file) if options.pid_file else layout.pid_file
@@ -64,11 +64,11 @@ class RunFiles:
         # Swept, or damaged, before this guardian was started.
         services = started_services(layout)
         if _is_damaged(path := programs_file(layout), contents.get(path, b"")):
-            contents[path] = programs_text(layout, options, guard_file=guard_file, optional=services).encode()
+            contents[path] = programs_text(layout, options, guard_files=guard_files, optional=services).encode()
         for path in (layout.options_file, layout.earlier_options_file):
             if path in contents and _is_damaged(path, contents[path]):
                 contents[path] = msgspec.json.encode(options)
-        guard = GuardFiles.of(layout, guard_file) if guard_file else None
+        guard = GuardFiles.of(layout, guard_files) if guard_files else None
         removed = partial(unnamed_databases, process=supervisord)
         return cls(layout, guard, contents, services, partial(state_problem, layout, supervisord), removed)
 

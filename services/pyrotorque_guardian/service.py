@@ -163,14 +163,14 @@ _UNSUPPORTED: Final = Answer(
 )
 
 
-def guard(layout: Layout, guard_file: Path | None, log_file: Path) -> None:
+def guard(layout: Layout, guard_files: tuple[Path, ...], log_file: Path) -> None:
     """Run the guardian until SIGTERM, or until supervisord exits."""
     parent = os.getppid()
     require_own_name("guardian", layout)
     if "SUPERVISOR_ENABLED" in os.environ:
         record_supervisord(layout, parent)
     send = parent_signal(parent)
-    files = RunFiles.of(layout, guard_file, parent)
+    files = RunFiles.of(layout, guard_files, parent)
     try:
         with open_runtime_without_state("guardian", layout) as runtime:
             guarded = [name for name in table_services(layout.config_dir) if name != "guardian"]

@@ -1,7 +1,9 @@
 """The guard file: the group runs in the background only while it exists.
 
 It is in the configuration directory. Where `run_dir` is elsewhere, a guard file there (as of version 1.0.0) is adopted:
-it permits a start, too, and removing either of the two stops the group.
+it permits a start, too, and removing either of the two stops the group. Which files a group has is decided by its start
+and recorded in its options and its process table: the guardian looks for no other ones, and creates none that is
+missing alone.
 """
 
 import os
@@ -37,24 +39,36 @@ def guard_command(guard_file: Path) -> str:
     return f"touch {file}" if guard_file.parent.is_dir() else f"mkdir -p -m 700 {folder} && touch {file}"
 
 
-@dataclass
+def adopted(layout: Layout, guard_file: Path) -> tuple[Path, ...]:
+    """The guard files of a group that starts: `guard_file`, and that of 1.0.0 if it exists and is another one.
+
+    The default file is created if only that of 1.0.0 exists.
+    """
+    default, earlier = layout.guard_file, layout.earlier_guard_file
+    if guard_file not in (default, earlier):
+        return (guard_file,)
+    if earlier == default or is_missing(earlier):
+        return (default,)
+    if is_missing(default):
+        with suppress(OSError):
+            _create(default)
+        if is_missing(earlier):  # removed meanwhile
+            default.unlink(missing_ok=True)
+    return (default, earlier)
+
+
+@dataclass(frozen=True)
 class GuardFiles:
-    """The guard file of a running group, and the one of 1.0.0 if it existed when the group or the guardian started."""
+    """The guard file of a running group, and the one of 1.0.0 if the group was started with it."""
 
     files: tuple[Path, ...]
 
     @classmethod
-    def of(cls, layout: Layout, guard_file: Path) -> "GuardFiles":
-        """Adopt the files: the default one is created if only that of 1.0.0 exists."""
-        defaults = (layout.guard_file, layout.earlier_guard_file)
-        if guard_file not in defaults:
-            return cls((guard_file,))
-        if layout.earlier_guard_file == layout.guard_file or is_missing(layout.earlier_guard_file):
-            return cls((layout.guard_file,))
-        if is_missing(layout.guard_file):
-            with suppress(OSError):
-                _create(layout.guard_file)
-        return cls(defaults)
+    def of(cls, layout: Layout, files: tuple[Path, ...]) -> "GuardFiles":
+        """The files of a group, as they were recorded when it started. One of 1.0.0 has only its own until its next
+        restart: it is adopted here."""
+        started_by_1_0_0 = files == (layout.earlier_guard_file,)
+        return cls(adopted(layout, *files) if started_by_1_0_0 else files)
 
     def state(self, run_files: tuple[Path, ...]) -> GuardState:
         """Removed when a guard file alone is missing; swept when other files beside it are missing as well.
@@ -68,10 +82,10 @@ class GuardFiles:
         return GuardState.REMOVED if removed else GuardState.SWEPT
 
     def restore(self) -> None:
-        """Create the first file, and its folder, where they were swept; that of 1.0.0 is not created again."""
-        with suppress(OSError):
-            _create(self.files[0])
-        self.files = tuple(path for path in self.files if not is_missing(path)) or self.files[:1]
+        """Create the files, and their folders, where they were swept."""
+        for path in self.files:
+            with suppress(OSError):
+                _create(path)
 
     def remove(self) -> None:
         """Remove all of them: one that is left would let the watchdog start the group again."""

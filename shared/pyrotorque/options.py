@@ -27,7 +27,19 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     config_files: tuple[str, ...] = ()
     foreground: bool = False
     guard_file: str | None = None
+    earlier_guard_file: str | None = None
+    """That of version 1.0.0, if the group was started with it as well."""
     pid_file: str | None = None
+
+    def guard_files(self, layout: Layout) -> tuple[Path, ...]:
+        """The guard files of the group, or the default one."""
+        given = (self.guard_file, self.earlier_guard_file)
+        return tuple(Path(path) for path in given if path) or (layout.guard_file,)
+
+    def guarded_by(self, files: tuple[Path, ...]) -> "Options":
+        """These options, for a group with one or two guard files."""
+        guard_file, earlier = (*map(str, files), None)[:2]
+        return msgspec.structs.replace(self, guard_file=guard_file, earlier_guard_file=earlier)
 
 
 def read_options(layout: Layout) -> Options:

@@ -256,9 +256,10 @@ def test_a_database_that_was_removed_before_the_guardian_looked_is_there_again(
     eventually(group.answers, 60)
 
 
+@pytest.mark.parametrize("guardian", ["runs", "is killed after a restart"])
 @pytest.mark.parametrize("which", ["new", "earlier"])
 def test_either_guard_file_stops_an_upgraded_group(
-    made: Callable[..., IdentifiedGroup], short: Path, which: str
+    made: Callable[..., IdentifiedGroup], short: Path, which: str, guardian: str
 ) -> None:
     group = made("c", short / "run")
     group.layout.guard_file.unlink()
@@ -266,8 +267,13 @@ def test_either_guard_file_stops_an_upgraded_group(
     group.layout.earlier_guard_file.touch()
     group.start()
     assert group.layout.guard_file.exists(), "adopted"
-    pid = group.supervisord_pid()
+    if guardian != "runs":
+        restarted = group.command("--restart")
+        assert restarted.returncode == 0, restarted.stderr
+    pid, killed = group.supervisord_pid(), group.pid("guardian")
     {"new": group.layout.guard_file, "earlier": group.layout.earlier_guard_file}[which].unlink()
+    if guardian != "runs":
+        os.kill(killed, signal.SIGKILL)
     eventually(lambda: group.supervisord_pid() is None, 20)
     assert pid is not None
     assert not group.layout.guard_file.exists()

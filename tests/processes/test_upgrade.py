@@ -69,15 +69,19 @@ class Note(Job):
 class Upgrade:
     """The group, its rTorrent and its watched folder, and the expected state of every metafile written there."""
 
-    def __init__(self, folder: Path, rtorrent: PrivateRTorrent) -> None:
+    def __init__(self, folder: Path, rtorrent: PrivateRTorrent, run_dir: Path | None) -> None:
         self.folder, self.rtorrent, self.port = folder, rtorrent, free_port()
+        self.run_dir = run_dir
         self.watch = folder / "watch"
         self.watch.mkdir()
         self.hold, self.noted = folder / "hold", folder / "noted"
         self.recorded, self.counted = folder / "recorded", folder / "counted"
         self.cut_off = 0
         self.wanted: set[str] = set()
-        self.group = InstalledGroup(folder / "c", self._torque_ini(), folder / "venv", WHEEL)
+        self.group = InstalledGroup(folder / "c", self._torque_ini(), folder / "venv", WHEEL, run_dir=run_dir)
+        if run_dir is not None:
+            run_dir.mkdir(mode=0o700)
+            self.group.layout.guard_file.rename(run_dir / "pyrotorque")
         jobs = folder / "c" / "jobs"
         jobs.mkdir()
         (jobs / "count.py").write_text(COUNT)
@@ -96,6 +100,7 @@ class Upgrade:
             "job.count.handler = count:Count",
             "job.count.schedule = second=*",
             f"job.count.into = {self.counted}",
+            f"run_dir = {self.run_dir}" if self.run_dir else "",
             "job.note.handler = note:Note",
             "job.note.on = TorrentLoaded",
             f"job.note.hold = {self.hold}",
@@ -241,9 +246,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def released(rtorrent: PrivateRTorrent, short_folder: Path) -> Iterator[Upgrade]:
+def run_dir() -> str:
+    """Where the group has its run folder, below the test's folder; empty for below its configuration directory."""
+    return ""
+
+
+@pytest.fixture
+def released(rtorrent: PrivateRTorrent, short_folder: Path, run_dir: str) -> Iterator[Upgrade]:
     """A group of 1.0.0 that has worked."""
-    made = Upgrade(short_folder, rtorrent)
+    made = Upgrade(short_folder, rtorrent, short_folder / run_dir if run_dir else None)
     try:
         made.group.begin()
         # Events from before a job is first `on` them are none of its own.
@@ -262,8 +273,12 @@ def upgrade(released: Upgrade) -> Upgrade:
     return released
 
 
-@pytest.mark.parametrize("order", ["watcher exporter guardian scheduler", "scheduler guardian exporter watcher"])
-def test_processes_of_both_versions_work_together(upgrade: Upgrade, wheel: Path, order: str) -> None:
+@pytest.mark.parametrize(
+    ("order", "run_dir"),
+    [("watcher exporter guardian scheduler", ""), ("scheduler guardian exporter watcher", "elsewhere")],
+    ids=["guardian third", "guardian second, run_dir elsewhere"],
+)
+def test_processes_of_both_versions_work_together(upgrade: Upgrade, wheel: Path, order: str, run_dir: str) -> None:
     group = upgrade.group
     supervisord = group.supervisord_pid()
     group.install(wheel)
@@ -288,6 +303,14 @@ def test_processes_of_both_versions_work_together(upgrade: Upgrade, wheel: Path,
     upgrade.settle()
     upgrade.check(cut_off=1)
     assert group.supervisord_pid() == supervisord
+
+    # The guard file of this version ends the group as that of 1.0.0 did, whatever the guardian does at that moment.
+    assert group.layout.earlier_guard_file.exists()
+    guardian = group.pid("guardian")
+    group.layout.guard_file.unlink()
+    os.kill(guardian, signal.SIGKILL)
+    upgrade.wait("the group has ended", lambda: group.command("--status").returncode == 69)
+    assert not group.layout.earlier_guard_file.exists()
 
 
 def test_a_restart_takes_over_all_pending_work(upgrade: Upgrade, wheel: Path) -> None:

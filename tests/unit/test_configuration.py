@@ -284,7 +284,7 @@ def test_a_lost_state_dir_does_not_hide_the_last_good_configuration(
     write(home, ACTIVE + f"state_dir = {tmp_path / 'elsewhere'}\n")
     layout_of(home).prepare()
     before = adopted(home)
-    config.write_programs(before.layout, Options(), guard_file=None)
+    config.write_programs(before.layout, Options(), guard_files=())
     write(home, "")
     with pytest.raises(SettingsProblems, match="sets no job"):
         configuration.read(home, Options())

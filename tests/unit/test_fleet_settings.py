@@ -89,7 +89,7 @@ def test_the_name_comes_from_the_environment_or_from_host_and_directory(
 def test_the_process_table_has_the_services_of_the_configuration(tmp_path: Path, optional: tuple[str, ...]) -> None:
     layout = Layout.below(tmp_path)
     assert config.table_services(tmp_path) == SERVICES
-    config.write_programs(layout, Options(), guard_file=None, optional=optional)
+    config.write_programs(layout, Options(), guard_files=(), optional=optional)
     assert config.table_services(tmp_path) == (*SERVICES, *optional)
     text = config.programs_file(layout).read_text()
     assert ("[program:fleet]" in text) == bool(optional)

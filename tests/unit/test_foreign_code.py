@@ -185,7 +185,7 @@ def test_no_command_runs_config_py_of_another_user(home: Path, name: str) -> Non
 
 @pytest.mark.parametrize("owner", [0, OTHER_USER])
 def test_a_check_as_root_calls_no_plugin_that_another_user_chose(layout: Layout, owner: int) -> None:
-    write_programs(layout, Options(), guard_file=None)
+    write_programs(layout, Options(), guard_files=())
     plugin = "[rpcinterface:mine]\nsupervisor.rpcinterface_factory = os:getpgid\n"
     written(stub_file(layout), stub(layout) + plugin, owner)
     report = Report()

@@ -22,7 +22,7 @@ def test_an_interrupted_check_is_no_problem_and_no_warning(
     def ending(_module: str) -> list[str]:
         return [sys.executable, "-c", code]
 
-    write_programs(layout, Options(), guard_file=None)
+    write_programs(layout, Options(), guard_files=())
     monkeypatch.setattr(validation, "module_command", ending)
     with pytest.raises(CheckInterrupted, match="was interrupted: try again"):
         require_conf(layout)

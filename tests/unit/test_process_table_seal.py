@@ -16,7 +16,7 @@ from pyrotorque_guardian.run_files import CONFIRM_AFTER, RunFiles
 @pytest.fixture
 def table(layout: Layout) -> Path:
     write_options(layout, Options(dry_run=True))
-    config.write_programs(layout, Options(), guard_file=None, optional=("panel",))
+    config.write_programs(layout, Options(), guard_files=(), optional=("panel",))
     layout.supervisor_socket.touch()
     layout.pid_file.touch()
     return config.programs_file(layout)
@@ -47,7 +47,7 @@ def found(files: RunFiles) -> GuardState:
 
 @pytest.mark.parametrize("kept", [0, 500])
 def test_the_guardian_writes_a_damaged_file_again(layout: Layout, table: Path, kept: int) -> None:
-    files = RunFiles.of(layout, None, 1)
+    files = RunFiles.of(layout, (), 1)
     assert found(files) is GuardState.KEPT
     for path in (table, layout.options_file, layout.earlier_options_file):
         whole = path.read_bytes()
@@ -59,8 +59,8 @@ def test_the_guardian_writes_a_damaged_file_again(layout: Layout, table: Path, k
 
 
 def test_what_a_restart_has_written_stays(layout: Layout, table: Path) -> None:
-    files = RunFiles.of(layout, None, 1)
-    config.write_programs(layout, Options(log_level="WARNING"), guard_file=None)
+    files = RunFiles.of(layout, (), 1)
+    config.write_programs(layout, Options(log_level="WARNING"), guard_files=())
     layout.options_file.write_bytes(msgspec.json.encode(Options(log_level="WARNING")))
     assert found(files) is GuardState.KEPT
     before = table.read_bytes()
@@ -71,7 +71,7 @@ def test_what_a_restart_has_written_stays(layout: Layout, table: Path) -> None:
 def test_a_guardian_that_starts_after_the_damage_writes_what_it_can_know(layout: Layout, table: Path) -> None:
     table.write_text("[program:scheduler]\n")
     layout.options_file.write_bytes(b"")
-    files = RunFiles.of(layout, None, 1)
+    files = RunFiles.of(layout, (), 1)
     assert config.started_services(layout) == SERVICES, "there is no stored configuration here"
     files.restore()
     assert damage(table.read_text()) == ""

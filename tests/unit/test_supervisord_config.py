@@ -50,7 +50,7 @@ def prepared(folder: Path, name: str = "conf") -> Layout:
 @pytest.mark.parametrize("name", ODD)
 def test_any_usable_path_comes_out_of_supervisord_as_it_went_in(short_folder: Path, name: str) -> None:
     layout = prepared(short_folder, name)
-    found = read_back(config.write_programs(layout, Options(), guard_file=layout.guard_file))
+    found = read_back(config.write_programs(layout, Options(), guard_files=(layout.guard_file,)))
     processes = {group.name: group.process_configs[0] for group in found.process_group_configs}
     assert set(processes) == set(SERVICES)
     words = shlex.split(processes["watcher"].command)
@@ -66,11 +66,11 @@ def test_any_usable_path_comes_out_of_supervisord_as_it_went_in(short_folder: Pa
 @pytest.mark.parametrize("name", ["a ;b", "a #b", "new\nline", "byte\udcff", "end "])
 def test_a_path_that_no_such_file_can_hold_is_refused(short_folder: Path, name: str) -> None:
     with pytest.raises(LayoutError, match="supervisord cannot use the path"):
-        config.write_programs(prepared(short_folder, name), Options(), guard_file=None)
+        config.write_programs(prepared(short_folder, name), Options(), guard_files=())
 
 
 def test_every_service_is_kept_running_and_ends_with_all_its_children(short_folder: Path) -> None:
-    found = read_back(config.write_programs(prepared(short_folder), Options(), guard_file=None))
+    found = read_back(config.write_programs(prepared(short_folder), Options(), guard_files=()))
     for group in found.process_group_configs:
         (process,) = group.process_configs
         assert (process.stopasgroup, process.killasgroup) == (True, True)
@@ -82,7 +82,7 @@ def test_every_service_is_kept_running_and_ends_with_all_its_children(short_fold
 def test_all_logs_together_stay_below_100_mb(short_folder: Path) -> None:
     from pyrotorque_guardian.log_rotation import SHARED_BACKUPS, SHARED_MAX
 
-    found = read_back(config.write_programs(prepared(short_folder), Options(), guard_file=None))
+    found = read_back(config.write_programs(prepared(short_folder), Options(), guard_files=()))
     most = 2 * SHARED_MAX * (SHARED_BACKUPS + 1)
     for group in found.process_group_configs:
         (process,) = group.process_configs
@@ -99,7 +99,7 @@ def test_the_users_stub_is_used_extended_and_left_alone(short_folder: Path) -> N
     stub = config.stub_file(layout)
     text = config.stub(layout) + "\n[program:mine]\ncommand = /bin/true\n"
     stub.write_text(text)
-    assert config.write_programs(layout, Options(), guard_file=None) == stub == config.control_file(layout)
+    assert config.write_programs(layout, Options(), guard_files=()) == stub == config.control_file(layout)
     found = read_back(stub)
     assert {group.name for group in found.process_group_configs} == {*SERVICES, "mine"}
     assert stub.read_text() == text
@@ -109,14 +109,14 @@ def test_a_stub_without_our_include_is_refused(short_folder: Path) -> None:
     layout = prepared(short_folder)
     config.stub_file(layout).write_text("[supervisord]\n")
     with pytest.raises(LayoutError, match=r"does not include run/programs\.conf"):
-        config.write_programs(layout, Options(), guard_file=None)
+        config.write_programs(layout, Options(), guard_files=())
 
 
 def test_a_run_folder_elsewhere_is_found_by_the_stub_too(short_folder: Path) -> None:
     layout = Layout.below(short_folder / "conf", run_dir=short_folder / "r")
     layout.config_dir.mkdir()
     config.stub_file(layout).write_text(config.stub(layout))
-    found = read_back(config.write_programs(layout, Options(), guard_file=None))
+    found = read_back(config.write_programs(layout, Options(), guard_files=()))
     assert [server["file"] for server in found.server_configs] == [str(short_folder / "r" / "supervisor.sock")]
     assert f"unix://{short_folder}/r/supervisor.sock" in config.stub(layout)
 
@@ -133,7 +133,7 @@ def test_a_guard_file_counts_if_it_exists_and_the_group_is_in_the_background(
     layout.prepare()
     if there:
         layout.guard_file.touch()
-    assert (config.active_guard_file(layout, Options(foreground=foreground)) is not None) == guarded
+    assert bool(config.active_guard_files(layout, Options(foreground=foreground))) == guarded
 
 
 def test_another_guard_file_and_pid_file_are_passed_on(short_folder: Path) -> None:
@@ -141,5 +141,5 @@ def test_another_guard_file_and_pid_file_are_passed_on(short_folder: Path) -> No
     guard, pid = short_folder / "guard", short_folder / "pid"
     guard.touch()
     options = Options(guard_file=str(guard), pid_file=str(pid))
-    assert config.active_guard_file(layout, options) == guard
-    assert read_back(config.write_programs(layout, options, guard_file=guard)).pidfile == str(pid)
+    assert config.active_guard_files(layout, options) == (guard,)
+    assert read_back(config.write_programs(layout, options, guard_files=(guard,))).pidfile == str(pid)

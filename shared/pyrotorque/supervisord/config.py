@@ -67,7 +67,7 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def placeholder_values(
-    layout: Layout, options: Options, *, python: str, umask: int, guard_file: Path | None
+    layout: Layout, options: Options, *, python: str, umask: int, guard_files: tuple[Path, ...]
 ) -> dict[str, str]:
     """A value for each placeholder; raises LayoutError for a path that a supervisord file cannot contain."""
     pid_file = options.pid_file or str(layout.pid_file)
@@ -84,8 +84,8 @@ def placeholder_values(
         "--state-dir",
         str(layout.state_dir),
     ]
-    if guard_file is not None:
-        words += [GUARD_FILE_OPTION, str(guard_file)]
+    for option, guard_file in zip((GUARD_FILE_OPTION, "--earlier-guard-file"), guard_files, strict=False):
+        words += [option, str(guard_file)]
     for path in (*paths.values(), *words, python):
         _refuse_unwritable(path)
     return {
@@ -173,20 +173,20 @@ def stub(layout: Layout) -> str:
     return STUB.replace("{conf}", str(stub_file(layout))).replace("{socket}", shown)
 
 
-def active_guard_file(layout: Layout, options: Options) -> Path | None:
-    """The guard file whose removal stops the group; None in the foreground, or when there is no such file."""
-    found = Path(options.guard_file) if options.guard_file else layout.guard_file
-    return found if not options.foreground and permits_start(layout, found) else None
+def active_guard_files(layout: Layout, options: Options) -> tuple[Path, ...]:
+    """The guard files whose removal stops the group; none in the foreground, or when there is no such file."""
+    found = options.guard_files(layout)
+    return found if not options.foreground and permits_start(layout, found[0]) else ()
 
 
 def programs_text(
-    layout: Layout, options: Options, *, guard_file: Path | None = None, optional: Collection[str] = ()
+    layout: Layout, options: Options, *, guard_files: tuple[Path, ...] = (), optional: Collection[str] = ()
 ) -> str:
     """The process table for this start, with these optional services.
 
     Raises LayoutError when supervisord could not read it.
     """
-    values = placeholder_values(layout, options, python=sys.executable, umask=current_umask(), guard_file=guard_file)
+    values = placeholder_values(layout, options, python=sys.executable, umask=current_umask(), guard_files=guard_files)
     require_include(layout)
     return seal.sealed(filled(with_services(packaged(), optional), values))
 
@@ -208,7 +208,7 @@ def require_include(layout: Layout) -> None:
 
 
 def write_programs(
-    layout: Layout, options: Options, *, guard_file: Path | None, optional: Collection[str] = ()
+    layout: Layout, options: Options, *, guard_files: tuple[Path, ...], optional: Collection[str] = ()
 ) -> Path:
     """Write the process table for this start, and return the file to start supervisord with.
 
@@ -217,7 +217,7 @@ def write_programs(
     layout.prepare()
     path = programs_file(layout)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomically(path, programs_text(layout, options, guard_file=guard_file, optional=optional).encode())
+    write_atomically(path, programs_text(layout, options, guard_files=guard_files, optional=optional).encode())
     return control_file(layout)
 
 

@@ -24,7 +24,7 @@ from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options
 from pyrotorque.process_limits import EX_TEMPFAIL, LimitTooSmall, minima_words
 from pyrotorque.supervisord.client import Supervisord, SupervisordError
-from pyrotorque.supervisord.config import active_guard_file, write_programs
+from pyrotorque.supervisord.config import active_guard_files, write_programs
 from pyrotorque.supervisord.environment import environment_of_supervisord
 from pyrotorque.supervisord.folders import full_disk, socket_problem
 from pyrotorque.supervisord.running import end, end_session, find_running
@@ -74,8 +74,8 @@ def start(
     errors = layout.log_dir / "supervisord.stderr.log"
     with _undone_on_failure(layout, Path(options.pid_file) if options.pid_file else layout.pid_file):
         try:
-            guard_file = active_guard_file(layout, options)
-            conf = write_programs(layout, options, guard_file=guard_file, optional=optional)
+            guard_files = active_guard_files(layout, options)
+            conf = write_programs(layout, options, guard_files=guard_files, optional=optional)
             command = _command(conf, "-n", "-s")
             with open(open_file(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), "wb") as output:
                 done = subprocess.run(
@@ -102,7 +102,7 @@ def foreground_start(
     """A start of supervisord that stays in the foreground (see `start`); the caller closes the lock after it."""
     lock = _begin(layout, store)
     try:
-        command = _command(write_programs(layout, options, guard_file=None, optional=optional), "-n")
+        command = _command(write_programs(layout, options, guard_files=(), optional=optional), "-n")
     except BaseException:
         os.close(lock)
         raise

@@ -10,7 +10,7 @@ from pyrotorque.options import Options
 from pyrotorque.supervisord.client import Supervisord
 from pyrotorque.supervisord.config import (
     GUARD_FILE_OPTION,
-    active_guard_file,
+    active_guard_files,
     programs_file,
     read_table,
     write_programs,
@@ -28,8 +28,8 @@ def restart_services(
     guarded = _is_guarded(layout, options)
     keep_guard(layout, options)
     store()
-    guard_file = active_guard_file(layout, options) if guarded else None
-    write_programs(layout, options, guard_file=guard_file, optional=optional)
+    guard_files = active_guard_files(layout, options) if guarded else ()
+    write_programs(layout, options, guard_files=guard_files, optional=optional)
     Supervisord(layout.supervisor_socket).restart()
 
 
@@ -41,7 +41,7 @@ def keep_guard(layout: Layout, options: Options) -> None:
     """
     if not _is_guarded(layout, options):
         return
-    guard = GuardFiles.of(layout, Path(options.guard_file) if options.guard_file else layout.guard_file)
+    guard = GuardFiles.of(layout, options.guard_files(layout))
     pid_file = Path(options.pid_file) if options.pid_file else layout.pid_file
     state = guard.state((programs_file(layout), pid_file, layout.supervisor_socket))
     if state is GuardState.SWEPT:
