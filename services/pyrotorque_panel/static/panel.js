@@ -19,14 +19,17 @@ document.addEventListener("htmx:after:swap", () => {
 });
 
 // The page after a form is newer than that of a refresh which began before it came: that one is left out, and fetched again.
+// Each request notes what was shown when it was sent: htmx may send one later than it was asked to.
 let forms = 0;
-let seen = 0;
+const seen = new WeakMap();
+document.addEventListener("htmx:before:request", ({detail}) => { seen.set(detail.ctx, forms); });
 document.addEventListener("htmx:before:swap", (event) => {
-  if (event.detail.ctx.sourceElement !== stream) {
+  const {ctx} = event.detail;
+  if (ctx.sourceElement !== stream) {
     forms += 1;
-  } else if (busy && seen !== forms) {
-    again = true;
+  } else if (ctx.select && seen.get(ctx) !== forms) {
     event.preventDefault();
+    refresh();
   }
 });
 
@@ -39,7 +42,6 @@ document.addEventListener("keydown", (event) => { if (event.repeat && isAction(e
 async function refresh() {
   if (busy) { again = true; return; }
   busy = true;
-  seen = forms;
   try {
     await htmx.ajax("GET", location.href, {source: "#stream", target: "#page", select: "#page", swap: "outerMorph"});
   } catch { /* the next message tries again */ }
@@ -75,7 +77,10 @@ function changed(event) {
 if (stream) {
   stream.addEventListener("changed", changed);
   stream.addEventListener("gap", refresh);
-  document.addEventListener("htmx:sse:after:connection", () => { show("live"); refresh(); });
+  document.addEventListener("htmx:sse:after:connection", () => {
+    show("live");
+    setTimeout(refresh); // htmx still counts the connection as a request, and would not wait for another one
+  });
   document.addEventListener("htmx:sse:error", () => show("connection lost, trying again"));
   document.addEventListener("htmx:sse:before:connection", (event) => {
     if (event.detail.connection.attempt > 0) show("connection lost, trying again");
