@@ -13,7 +13,7 @@ from nats.aio.client import Client
 import nats
 from demo.group import free_port
 from tests.programs import nats_servers
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 SERVER_NAMES = ("n0", "n1", "n2")
 
@@ -84,7 +84,7 @@ class NatsServer:
         self.start()
 
     async def connect(self) -> Client:
-        return await nats.connect(self.url, connect_timeout=5)
+        return await nats.connect(self.url, connect_timeout=bound(5))
 
     def __enter__(self) -> "NatsServer":
         try:
@@ -172,7 +172,7 @@ async def stored_events(server: NatsServer, stream: str = "PYROTORQUE_EVENTS") -
     """(subject, body) of all messages of a stream, in their order."""
     client = await server.connect()
     try:
-        js = client.jetstream(timeout=10)
+        js = client.jetstream(timeout=bound(10))
         info = await js.stream_info(stream)
         found: list[tuple[str, bytes]] = []
         for sequence in range(info.state.first_seq, info.state.last_seq + 1):

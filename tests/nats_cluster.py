@@ -15,7 +15,7 @@ import nats
 from demo.group import REPOSITORY, free_port
 from pyrotorque.settings.fleet import read_credentials
 from tests.programs import Program
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 SCRIPT = REPOSITORY / "deploy" / "nats" / "cluster.py"
 
@@ -107,7 +107,7 @@ class NatsCluster:
             tls=context,
             inbox_prefix=f"_INBOX_{name}".encode(),
             error_cb=on_error,
-            connect_timeout=10,
+            connect_timeout=bound(10),
             **options,
         )
 

@@ -19,7 +19,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.outbox import stored_events
 from pyrotorque.requests import Answer, DescribeService, Request
 from pyrotorque.rtorrent import RTorrent
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 BELL = (REPOSITORY / "deploy" / "rtorrent.d" / "bell.rc").read_text()
 
@@ -54,7 +54,7 @@ class Scheduler:
         return self.process.wait()
 
     def ask(self, request: Request) -> Answer:
-        return ask(self.layout, "scheduler", request)
+        return ask(self.layout, "scheduler", request, bound(5))
 
     def log(self) -> str:
         return (self.config / "out").read_text()

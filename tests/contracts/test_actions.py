@@ -43,14 +43,14 @@ OF_THE_PANEL = {"record", "login-link", "password", "token", "token-remove", "en
 def answering(layout: Layout, service: str, answer: Answer) -> Generator[list[Request]]:
     """A service that gives the same answer to each request; yields the requests."""
     received: list[Request] = []
-    bound, stopped = threading.Event(), threading.Event()
+    serving, stopped = threading.Event(), threading.Event()
 
     def serve() -> None:
         with (
             closing(open_store(layout.database(service), [])) as store,
             Bus(layout, service, Outbox(store, service)) as bus,
         ):
-            bound.set()
+            serving.set()
             while not stopped.is_set():
                 for pending in bus.wait(0.05).requests:
                     received.append(pending.request)
@@ -59,7 +59,7 @@ def answering(layout: Layout, service: str, answer: Answer) -> Generator[list[Re
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        assert bound.wait(20)
+        assert serving.wait(bound(20))
         yield received
     finally:
         stopped.set()

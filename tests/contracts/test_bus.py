@@ -251,12 +251,14 @@ def test_a_request_is_answered_and_an_absent_service_is_reported_at_once(layout:
         ask(layout, "watcher", DescribeService())
     with opened(source := Source(layout)):
         answers: list[Answer] = []
-        client = threading.Thread(target=lambda: answers.append(ask(layout, "watcher", PauseJob(job="queue\udcff"))))
+        client = threading.Thread(
+            target=lambda: answers.append(ask(layout, "watcher", PauseJob(job="queue\udcff"), bound(5)))
+        )
         client.start()
-        woken = source.bus.wait(5.0)
+        woken = source.bus.wait(bound(5))
         assert [pending.request for pending in woken.requests] == [PauseJob(job="queue\\xff")]
         woken.requests[0].answer(Answer(ok=True, text="paused", data={"name": "\udcff"}))
-        client.join(5.0)
+        client.join(bound(5))
     assert answers == [Answer(ok=True, text="paused", data={"name": "\\xff"})]
 
 
@@ -264,7 +266,7 @@ def test_a_change_of_subscriptions_loses_no_request_and_no_event(layout: Layout)
     source, follower = Source(layout), Follower(layout)
     answers: list[Answer] = []
     with opened(source, follower):
-        client = threading.Thread(target=lambda: answers.append(ask(layout, "exporter", DescribeService(), 10)))
+        client = threading.Thread(target=lambda: answers.append(ask(layout, "exporter", DescribeService(), bound(10))))
         client.start()
         follower.bus.subscribe({"scheduler": [TorrentErased]}, None)
         source.publish("one", "two")
@@ -279,7 +281,7 @@ def test_a_change_of_subscriptions_loses_no_request_and_no_event(layout: Layout)
 
         eventually(all_arrived)
         pending[0].answer(Answer(ok=True, text="here"))
-        client.join(5)
+        client.join(bound(5))
         assert [answer.text for answer in answers] == ["here"]
         assert follower.applied[:3] == ["one", "two", "later"]
 

@@ -56,7 +56,7 @@ def test_a_wait_ends_at_once_for_a_wake_from_anywhere(bus: Bus) -> None:
     timer = threading.Timer(0.05, bus.wake)
     timer.start()
     began = time.monotonic()
-    assert not bus.wait(5.0)
+    assert not bus.wait(bound(5))
     assert time.monotonic() - began < bound(1.0)
     timer.join()
 
@@ -70,7 +70,7 @@ def test_a_wait_ends_at_once_for_a_signal_whose_handler_wakes(bus: Bus) -> None:
     try:
         timer.start()
         began = time.monotonic()
-        bus.wait(5.0)
+        bus.wait(bound(5))
         assert time.monotonic() - began < bound(1.0)
     finally:
         timer.join()
@@ -80,7 +80,7 @@ def test_a_wait_ends_at_once_for_a_signal_whose_handler_wakes(bus: Bus) -> None:
 def test_a_wait_ends_for_a_readable_fd_and_names_it(bus: Bus) -> None:
     one, two = os.pipe(), os.pipe()
     os.write(two[1], b"x")
-    assert bus.wait(5.0, one[0], two[0]).fds == {two[0]}
+    assert bus.wait(bound(5), one[0], two[0]).fds == {two[0]}
     assert bus.wait(0.0, one[0]).fds == set()
     for fd in (*one, *two):
         os.close(fd)
@@ -223,11 +223,11 @@ def test_a_request_of_a_newer_version_is_answered_with_a_refusal(bus: Bus, deale
 
 def test_an_answer_too_large_is_cut_to_its_text(bus: Bus, layout: Layout) -> None:
     answers: list[Answer] = []
-    client = threading.Thread(target=lambda: answers.append(ask(layout, "watcher", DescribeService())))
+    client = threading.Thread(target=lambda: answers.append(ask(layout, "watcher", DescribeService(), bound(5))))
     client.start()
-    (pending,) = bus.wait(5.0).requests
+    (pending,) = bus.wait(bound(5)).requests
     pending.answer(Answer(ok=True, text="all of it", data="x" * (2 << 20)))
-    client.join(5.0)
+    client.join(bound(5))
     assert answers[0].text == "all of it (the details are too large to send)"
 
 

@@ -24,7 +24,7 @@ from tests.nats import NatsServer
 from tests.nats_cluster import NatsCluster
 from tests.programs import Program
 from tests.unit.test_fleet_claims import a_claim
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = pytest.mark.xdist_group("nats")
 
@@ -149,8 +149,8 @@ def test_a_missing_permission_is_logged_once(tmp_path: Path, caplog: pytest.LogC
             eventually(lambda: any(isinstance(each, Connected) for each in list(link.received)), 40)
             for number in range(2):
                 with pytest.raises(LinkError):
-                    link.swap(f"{number:040X}", b"x", 0).result(20)
-            link.put_facts(b"x").result(20)
+                    link.swap(f"{number:040X}", b"x", 0).result(bound(20))
+            link.put_facts(b"x").result(bound(20))
         finally:
             link.close(5)
     found = [each.message for each in caplog.records if "may not use" in each.message]
@@ -209,7 +209,7 @@ def test_no_password_goes_to_a_server_that_offers_no_tls(scene: Scene) -> None:
         thread.start()
         port = listener.getsockname()[1]
         found = outcome(msgspec.structs.replace(scene.settings, servers=(f"tls://localhost:{port}",)))
-        thread.join(30)
+        thread.join(bound(30))
     assert isinstance(found, Disconnected)
     assert "offers no TLS" in found.reason
     assert received == []
@@ -245,7 +245,7 @@ def test_a_bucket_that_lost_its_newest_values_is_noticed(tmp_path: Path, nats_pr
             return [each for each in list(link.received) if isinstance(each, BucketState)][-1]
 
         def write(claim: Claim) -> int:
-            return eventually(lambda: link.swap(claim.info_hash, encode_claim(claim), 0).result(10), 40)
+            return eventually(lambda: link.swap(claim.info_hash, encode_claim(claim), 0).result(bound(10)), 40)
 
         try:
             eventually(newest, 40)

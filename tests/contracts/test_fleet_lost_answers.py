@@ -20,7 +20,7 @@ from pyrotorque_fleet.forward import MIGRATIONS
 from pyrotorque_fleet.link import Link
 from pyrotorque_fleet.swaps import ClaimSwaps
 from tests.nats import NatsServer
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = pytest.mark.xdist_group("nats")
 
@@ -115,7 +115,7 @@ def _stored(server: NatsServer) -> int:
     async def count() -> int:
         client = await server.connect()
         try:
-            info = await client.jetstream(timeout=10).stream_info("KV_pyrotorque_claims")
+            info = await client.jetstream(timeout=bound(10)).stream_info("KV_pyrotorque_claims")
         finally:
             await client.close()
         return int(info.state.last_seq)

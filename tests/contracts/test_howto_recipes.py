@@ -26,7 +26,7 @@ from tests import recipes
 from tests.configured import settings_for
 from tests.dropping import drop
 from tests.scheduling import QueueScene, queue_scene_of
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 from tests.watching import Watching
 from tests.worker_bench import bench
 
@@ -294,7 +294,7 @@ def test_a_webhook_receives_each_event(home: Path) -> None:
         url = {"https://ntfy.example.org/my-torrents": f"http://127.0.0.1:{server.server_port}/"}
         job = job_of(settings_of("Get notified 9", home, "scgi:///nowhere", **url), "notify", home)
         job.run(TorrentCompleted(at=1.0, info_hash="A" * 40, name="some film"))
-        listening.join(30)
+        listening.join(bound(30))
     assert _Hook.received == [b"TorrentCompleted: some film "]
 
 

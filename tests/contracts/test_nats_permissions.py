@@ -61,7 +61,7 @@ def server(nats_program: Program) -> Iterator[Server]:
 async def _prepare(server: Server) -> None:
     """A group creates the streams of the fleet, as the first one does; what the link does not have is made here."""
     client = await server.connect("box1")
-    js = client.jetstream(timeout=10)
+    js = client.jetstream(timeout=bound(10))
     streams = FleetStreams(FleetSettings(servers=("x",), name="box1"))
     await streams.ensure(js)
     for name in STREAMS:
@@ -106,7 +106,7 @@ async def _watch(js: JetStreamContext, client: Client) -> None:
         kv = await js.key_value(bucket)
         watcher: Any = await kv.watch(">")
         # nats-py may report the end of the present values before the only one; a time-out raises.
-        while await watcher.updates(timeout=20) is None:
+        while await watcher.updates(timeout=bound(20)) is None:
             pass
         await watcher.stop()
 
@@ -114,7 +114,7 @@ async def _watch(js: JetStreamContext, client: Client) -> None:
 async def _follow(js: JetStreamContext, client: Client) -> None:
     await js.publish("pyrotorque.events.box1.watcher", b"x")
     subscription = await js.subscribe("pyrotorque.events.>", stream="PYROTORQUE_EVENTS", ordered_consumer=True)
-    assert (await subscription.next_msg(timeout=20)).data == b"x"
+    assert (await subscription.next_msg(timeout=bound(20))).data == b"x"
     await subscription.unsubscribe()
 
 
@@ -137,7 +137,7 @@ def test_what_a_group_needs_is_allowed(server: Server, operation: Operation) -> 
     async def run() -> None:
         server.refused.clear()
         client = await server.connect("box1")
-        await operation(client.jetstream(timeout=10), client)
+        await operation(client.jetstream(timeout=bound(10)), client)
         await client.close()
 
     asyncio.run(run())
@@ -170,7 +170,7 @@ def test_a_group_answers_a_request_once(server: Server) -> None:
         inbox = one.new_inbox()
         await one.subscribe(inbox, cb=collect)
         await one.publish("pyrotorque.ask.all", b"?", reply=inbox)
-        alone = (await one.request("pyrotorque.ask.box2", b"?", timeout=20)).data
+        alone = (await one.request("pyrotorque.ask.box2", b"?", timeout=bound(20))).data
         await _refusals(server, 2)
         await one.close()
         await two.close()
@@ -196,21 +196,21 @@ def test_the_link_works_as_such_a_user(server: Server) -> None:
             return [each for each in seen if isinstance(each, kind)]
 
         eventually(lambda: arrived(Connected), 30)
-        link.put_facts(b"facts").result(20)
-        newest = link.newest_event("watcher").result(20)
-        link.append("watcher", b"event", newest.sequence if newest else 0).result(20)
-        revision = link.swap("C" * 40, b"claim", 0).result(20)
-        link.swap("C" * 40, b"claim again", revision).result(20)
+        link.put_facts(b"facts").result(bound(20))
+        newest = link.newest_event("watcher").result(bound(20))
+        link.append("watcher", b"event", newest.sequence if newest else 0).result(bound(20))
+        revision = link.swap("C" * 40, b"claim", 0).result(bound(20))
+        link.swap("C" * 40, b"claim again", revision).result(bound(20))
         with pytest.raises(Conflict):
-            link.swap("C" * 40, b"too late", revision).result(20)
+            link.swap("C" * 40, b"too late", revision).result(bound(20))
         content = b"metafile" * 100_000
-        link.store("C" * 40, SHA256, content).result(20)
-        assert link.fetch("C" * 40, SHA256, len(content)).result(20) == content
+        link.store("C" * 40, SHA256, content).result(bound(20))
+        assert link.fetch("C" * 40, SHA256, len(content)).result(bound(20)) == content
         asking = link.ask_all(b"question", 1.0)
         eventually(lambda: [each for each in arrived(Update) if (each.key, each.value) == ("box2", b"facts")])
         for asked in eventually(lambda: list(link.asked)):
             asked.reply(b"answer")
-        assert asking.result(20) == [b"answer"]
+        assert asking.result(bound(20)) == [b"answer"]
     finally:
         link.close(5)
 
@@ -342,8 +342,8 @@ def test_no_header_erases_what_others_wrote(server: Server, nats_program: Progra
 
     async def run() -> dict[str, int]:
         two, one = await server.connect("box2"), await server.connect("box1")
-        await two.jetstream(timeout=10).publish("$KV.pyrotorque_groups.box2", b"stays")
-        js = one.jetstream(timeout=10)
+        await two.jetstream(timeout=bound(10)).publish("$KV.pyrotorque_groups.box2", b"stays")
+        js = one.jetstream(timeout=bound(10))
         left: dict[str, int] = {}
         for stream, subject in (
             ("KV_pyrotorque_groups", "$KV.pyrotorque_groups.box1"),
@@ -373,7 +373,9 @@ def test_a_stream_that_is_there_cannot_be_changed_by_creating_it(server: Server)
         problems: list[str] = []
         for stream in STREAMS:
             config = {"name": stream, "subjects": ["pyrotorque.mine"], "max_msgs": 1, "storage": "memory"}
-            answer = await client.request(f"$JS.API.STREAM.CREATE.{stream}", json.dumps(config).encode(), timeout=20)
+            answer = await client.request(
+                f"$JS.API.STREAM.CREATE.{stream}", json.dumps(config).encode(), timeout=bound(20)
+            )
             problems.append(json.loads(answer.data)["error"]["description"])
         await client.close()
         return problems
@@ -384,7 +386,7 @@ def test_a_stream_that_is_there_cannot_be_changed_by_creating_it(server: Server)
 def test_another_owner_sees_and_reaches_nothing(server: Server) -> None:
     async def run() -> int:
         other = await server.connect("other-box1")
-        js = other.jetstream(timeout=10)
+        js = other.jetstream(timeout=bound(10))
         for stream in STREAMS:
             with pytest.raises(nats.js.errors.NotFoundError):
                 await js.stream_info(stream)
@@ -392,7 +394,7 @@ def test_another_owner_sees_and_reaches_nothing(server: Server) -> None:
             await other.request("pyrotorque.ask.box2", b"?", timeout=2)
         await other.close()
         one = await server.connect("box1")
-        info = await one.jetstream(timeout=10).account_info()
+        info = await one.jetstream(timeout=bound(10)).account_info()
         await one.close()
         return info.streams
 

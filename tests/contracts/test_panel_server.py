@@ -420,7 +420,7 @@ def test_a_caller_cannot_occupy_all_threads(layout: Layout, monkeypatch: pytest.
     released = threading.Event()
 
     def jobs(_: GroupView) -> list[dict[str, Any]]:
-        released.wait(30)
+        released.wait(bound(30))
         return []
 
     monkeypatch.setattr(GroupView, "jobs", jobs)
@@ -441,7 +441,7 @@ def test_the_end_waits_for_no_handler_body_or_reader(layout: Layout, monkeypatch
     released = threading.Event()
 
     def jobs(_: GroupView) -> list[dict[str, Any]]:
-        released.wait(30)
+        released.wait(bound(30))
         return []
 
     monkeypatch.setattr(GroupView, "jobs", jobs)

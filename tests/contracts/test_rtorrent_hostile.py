@@ -237,7 +237,7 @@ def name_server(monkeypatch: pytest.MonkeyPatch) -> Generator[threading.Event]:
     answers_again, look_up = threading.Event(), socket.getaddrinfo
 
     def late(host: str, *more: Any) -> Any:
-        answers_again.wait(30)
+        answers_again.wait(bound(30))
         return look_up("127.0.0.1", *more)
 
     monkeypatch.setattr(socket, "getaddrinfo", late)
@@ -300,7 +300,7 @@ def test_something_can_be_done_while_rtorrent_works(fake: Fake) -> None:
     done = threading.Event()
 
     def answers_when_it_is_done(connection: socket.socket) -> None:
-        assert done.wait(30)
+        assert done.wait(bound(30))
         answers(OK)(connection)
 
     assert RTorrent(fake(answers_when_it_is_done).url).call("system.pid", meanwhile=done.set) == 7

@@ -15,7 +15,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.housekeeping.open_files import open_inodes
 from pyrotorque.rtorrent import RTorrent, save_threads
 from pyrotorque.rtorrent.session import Session, is_started
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 TIE = b"/tmp/caf\xe9 \xf0\x9f\x98\x80.torrent"
 
@@ -137,7 +137,7 @@ def test_an_earlier_save_that_ends_later_is_awaited_and_repeated(
         with reader:
             while reader.read(65536):
                 pass
-        assert done.result(60)
+        assert done.result(bound(60))
     assert (session.values(item) or {})["custom1"] == b"new"
     assert not session.is_saving(item, save_threads.now())
 

@@ -168,7 +168,7 @@ def test_300_partial_and_300_silent_connections_block_no_scrape(
         contextlib.ExitStack() as clients,
     ):
         for number in range(600):
-            client = clients.enter_context(socket.create_connection(("127.0.0.1", exporter.port), timeout=5))
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", exporter.port), timeout=bound(5)))
             if number % 2:
                 client.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
         page, seconds = _timed(exporter, 5)

@@ -22,7 +22,7 @@ from pyrotorque_fleet.messages import GroupFacts, encode
 from tests.fleets import FleetMaker, fleets, placed
 from tests.nats import NatsServer
 from tests.programs import Program
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = [
     pytest.mark.process,
@@ -74,7 +74,7 @@ class HostileMember:
 
     def __init__(self, client: Client, chance: random.Random) -> None:
         self.client, self.chance = client, chance
-        self.js: JetStreamContext = client.jetstream(timeout=10)
+        self.js: JetStreamContext = client.jetstream(timeout=bound(10))
         self.real = make_metafile("evil-but-valid")
 
     async def heartbeats(self) -> None:

@@ -15,7 +15,7 @@ from demo.group import Group, free_port
 from demo.http_answers import opened
 from tests.nats import NatsServer
 from tests.programs import prometheuses
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet")]
 
@@ -73,7 +73,7 @@ def test_groups_of_the_fleet_are_targets_also_when_they_are_gone(folder: Path) -
 
         def end() -> None:
             prometheus.kill()
-            prometheus.wait(20)
+            prometheus.wait(bound(20))
 
         stack.callback(end)
 

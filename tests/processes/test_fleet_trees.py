@@ -18,7 +18,7 @@ from demo.group import environment
 from tests.fleets import FleetMaker, fleets, placed
 from tests.nats import NatsServer
 from tests.programs import Program
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = [
     pytest.mark.process,
@@ -160,7 +160,7 @@ async def limit_stream(server: NatsServer, name: str, size: int) -> int:
     """Set how many bytes a stream may have; how many it had before."""
     client = await server.connect()
     try:
-        js = client.jetstream(timeout=10)
+        js = client.jetstream(timeout=bound(10))
         config = (await js.stream_info(name)).config
         before = config.max_bytes or -1
         config.max_bytes = size

@@ -17,7 +17,7 @@ from pyrotorque.errors import RTorrentError
 from pyrotorque.rtorrent import Call, RTorrent
 from tests.cleaning import SILENT
 from tests.scheduler_process import Scheduler, scheduler_beside
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = [
     pytest.mark.process,
@@ -71,7 +71,7 @@ def sampling(url: str) -> Generator[Sampler]:
         yield sampler
     finally:
         sampler.ended = True
-        thread.join(20)
+        thread.join(bound(20))
 
 
 def load(client: RTorrent, count: int) -> set[str]:

@@ -98,7 +98,7 @@ class Newcomer:
         if self.rtorrent is not None:
             self.rtorrent.send_signal(signal.SIGTERM)
             try:
-                self.rtorrent.wait(30)
+                self.rtorrent.wait(bound(30))
             except subprocess.TimeoutExpired:
                 self.rtorrent.kill()
                 self.rtorrent.wait()

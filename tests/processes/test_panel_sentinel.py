@@ -14,7 +14,7 @@ from demo.metafiles import info_hash, make_metafile
 from pyrotorque.layout import Layout
 from tests.live_panel import LivePanel
 from tests.panel_scene import panel_scene
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = [
     pytest.mark.process,
@@ -87,7 +87,7 @@ def outputs(panel: LivePanel, item: str, layout: Layout) -> Iterator[tuple[str, 
 
 def stream(panel: LivePanel) -> str:
     """The events that were stored, as a stream sends them."""
-    connection = http.client.HTTPConnection("127.0.0.1", panel.port, timeout=3)
+    connection = http.client.HTTPConnection("127.0.0.1", panel.port, timeout=bound(1))
     try:
         headers = panel.token() | {"Accept": "text/event-stream", "Last-Event-ID": "1"}
         connection.request("GET", "/api/v1/groups/main/events", headers=headers)

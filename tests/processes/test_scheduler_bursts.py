@@ -21,7 +21,7 @@ from pyrotorque.totals import Totals
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.state import MIGRATIONS
 from tests.scheduler_process import Scheduler, scheduler_beside
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
 
@@ -127,7 +127,7 @@ def test_requests_during_a_reload_are_answered(scheduler: Scheduler, real: Priva
     def keep_asking() -> None:
         while not done.is_set():
             try:
-                ask(scheduler.layout, "scheduler", ExplainQueue(), 20)
+                ask(scheduler.layout, "scheduler", ExplainQueue(), bound(20))
             except ServiceUnreachable as error:
                 unanswered.append(str(error))
 
@@ -139,5 +139,5 @@ def test_requests_during_a_reload_are_answered(scheduler: Scheduler, real: Priva
         scheduler.process.send_signal(signal.SIGHUP)
         eventually(lambda n=number: scheduler.log().count("configuration reloaded") == n + 1, 20)  # type: ignore[misc]
     done.set()
-    asking.join(20)
+    asking.join(bound(20))
     assert unanswered == []

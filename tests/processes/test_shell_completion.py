@@ -116,7 +116,7 @@ def shell_of(name: str, home: Path) -> Generator[Shell]:
         os.close(shell.terminal)
         shell.process.send_signal(signal.SIGHUP)
         try:
-            shell.process.wait(20)
+            shell.process.wait(bound(20))
         except subprocess.TimeoutExpired:
             shell.process.kill()
             shell.process.wait()

@@ -100,7 +100,7 @@ def test_items_loaded_by_tree_watch_and_started_by_the_queue_complete_in_order(s
         for name, metafile in swarm.metafiles.items():
             (watch / f"{name}.torrent").write_bytes(metafile)
         eventually(lambda: swarm.leecher.call("view.size", "", "main") == COUNT, 30)
-        assert ask(layout, "scheduler", ResumeJob(job="queue")).ok
+        assert ask(layout, "scheduler", ResumeJob(job="queue"), bound(5)).ok
         eventually(lambda: seen.look(swarm), 120)
         assert seen.order == sorted(swarm.metafiles, reverse=True)
         assert seen.most_at_once == SLOTS

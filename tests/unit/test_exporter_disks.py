@@ -16,7 +16,7 @@ from pyrotorque_exporter.exposition import PREFIX
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper
 from tests.exporter_fakes import Clock, FakeRTorrent
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 
 def item(directory: str, *, multi: bool = False, left: int = 0) -> dict[str, str]:
@@ -110,7 +110,7 @@ def test_a_disk_that_does_not_answer_hides_only_itself(tmp_path: Path, monkeypat
 
     def slow(folder: str) -> object:
         if folder == "/dead":
-            released.wait(30)
+            released.wait(bound(30))
         return real(folder)
 
     monkeypatch.setattr(disk_usage, "disk_space", slow)

@@ -48,7 +48,7 @@ class Site:
         return self.answer(request)
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=bound(10))
 
     def send(self, raw: bytes) -> bytes:
         with self.connect() as client:

@@ -21,7 +21,7 @@ from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper
 from pyrotorque_exporter.scrape_thread import FRESH, ScrapeThread
 from tests.exporter_fakes import Clock, FakeRTorrent
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Gate:
     passed: int = 0
 
     def collect(self, context: ScrapeContext) -> Iterable[Metric]:
-        self.open.wait(10)
+        self.open.wait(bound(10))
         self.passed += 1
         yield single("gauge", "passed", "…", float(self.passed))
 
@@ -156,7 +156,7 @@ def test_the_scrape_of_all_groups_goes_before_others(station: Station, monkeypat
 
     def scrape(_: Scraper, groups: frozenset[str], deadline: float) -> Exposition:
         order.append(groups)
-        opened.wait(10)
+        opened.wait(bound(10))
         return Exposition(b"x")
 
     monkeypatch.setattr(Scraper, "scrape", scrape)
@@ -209,7 +209,7 @@ def test_clients_take_turns_and_regular_choices_go_first(station: Station, monke
 
     def scrape(_: Scraper, groups: frozenset[str], deadline: float) -> Exposition:
         order.extend(groups)
-        opened.wait(10)
+        opened.wait(bound(10))
         return Exposition(b"x")
 
     for _ in range(REGULAR_AFTER):
@@ -290,8 +290,9 @@ def test_only_what_programs_read_is_served_for_a_host_that_is_not_ours(
     tmp_path: Path, host: str | None, own: bool
 ) -> None:
     """A page of another site could read the rest through DNS rebinding."""
-    fake = FakeRTorrent()
-    scraper = Scraper([Gate("summary", uses_rtorrent=False)], RTorrentCalls(fake, fake), "rtorrent_")
+    fake, gate = FakeRTorrent(), Gate("summary")
+    gate.open.set()
+    scraper = Scraper([gate], RTorrentCalls(fake, fake), "rtorrent_")
     scrapes = ScrapeThread(scraper, lambda: None)
     scrapes.start()
     (tmp_path / "targets").write_text("[]")

@@ -31,7 +31,7 @@ class Filesystem:
 
     def scandir(self, path: Any) -> Any:
         if isinstance(path, bytes) and path.startswith(self.path):
-            self._answers.wait(60)
+            self._answers.wait(bound(60))
         return self._scandir(path)
 
     def resume(self) -> None:

@@ -74,7 +74,7 @@ def test_work_continues_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 def test_work_of_a_killed_process_or_an_earlier_boot_is_forgotten(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait(60)
+    ended.wait(bound(60))
     killed = written(tmp_path, work(pid=ended.pid), "1.json")
     earlier = written(tmp_path, work(boot="another"), "2.json")
     written(tmp_path, work(), "3.json")

@@ -8,7 +8,7 @@ import pytest
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque_panel import answer_cache
 from pyrotorque_panel.answer_cache import AnswerCache
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 
 class Service:
@@ -22,7 +22,7 @@ class Service:
     def __call__(self) -> int:
         self.count += 1
         number = self.count
-        self.opened.wait(20)
+        self.opened.wait(bound(20))
         return number
 
 
@@ -41,7 +41,7 @@ def test_many_viewers_share_one_answer(cache: AnswerCache) -> None:
         futures = [pool.submit(cache.get, "queues", service) for _ in range(8)]
         eventually(lambda: service.count == 1)
         service.opened.set()
-        assert [future.result(20) for future in futures] == [1] * 8
+        assert [future.result(bound(20)) for future in futures] == [1] * 8
     assert cache.get("queues", service) == 1
 
 
@@ -72,7 +72,7 @@ def test_a_slow_answer_is_shown_when_it_arrives_and_an_old_one_until_then(
     service.opened.clear()
     assert cache.get_within("queues", service, 0.01) is None
     service.opened.set()
-    assert ready.wait(20)
+    assert ready.wait(bound(20))
     assert cache.get_within("queues", service, 10.0) == 1
     monkeypatch.setattr(answer_cache, "_FRESH", -1.0)
     service.opened.clear()

@@ -1,10 +1,13 @@
 """Waits of tests: an exception of a predicate means "not yet"; a mistake in a predicate ends the wait."""
 
+import ast
 import os
 import time
+from collections.abc import Iterator
 
 import pytest
 
+from demo.group import REPOSITORY
 from tests.waiting import eventually
 
 
@@ -54,3 +57,24 @@ def test_a_busy_machine_gets_more_time_also_when_it_becomes_busy_later(monkeypat
 
     monkeypatch.setattr(os, "getloadavg", load)
     assert eventually(predicate, 0.05)
+
+
+def test_a_wait_for_a_thread_or_an_answer_is_longer_on_a_busy_machine() -> None:
+    """`bound` gives its limit; a number would be reached while other work runs."""
+    found = [where for file in (REPOSITORY / "tests").rglob("*.py") for where in _fixed_waits(file.read_text())]
+    assert found == []
+
+
+def _fixed_waits(text: str) -> Iterator[str]:
+    for call in ast.walk(ast.parse(text)):
+        if isinstance(call, ast.Call) and _waits(call.func):
+            given = (*call.args, *(word.value for word in call.keywords if word.arg == "timeout"))
+            limits = [each.value for each in given if isinstance(each, ast.Constant)]
+            if any(isinstance(limit, int | float) and limit >= 2 for limit in limits):
+                yield ast.unparse(call)
+
+
+def _waits(function: ast.expr) -> bool:
+    if isinstance(function, ast.Attribute):
+        return function.attr in ("join", "result")
+    return isinstance(function, ast.Name) and function.id == "ask"
