@@ -27,8 +27,9 @@ def actor_of(group: Group, *, changes: bool = True, job_may_run: bool = False) -
 
 
 def require_service(group: Group, service: str, setting: str) -> None:
-    """Raise CommandError if the running group has no such optional service."""
-    if group.running() is not None and service not in table_services(group.config_dir):
+    """Raise CommandError if the group is not running, or has no such optional service."""
+    group.must_run()
+    if service not in table_services(group.config_dir):
         hint = f"set {setting} in torque.ini, then `pyrotorque --restart`"
         raise CommandError(f"this group has no {service}", EX_UNAVAILABLE, hint=hint)
 

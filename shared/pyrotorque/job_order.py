@@ -63,7 +63,7 @@ def order_problems(jobs: Iterable[AnyJob]) -> Iterator[tuple[str, str]]:
         if job.after and not job.on:
             yield job.name, "has no effect: it orders runs on events, and this job has no setting `on`"
             continue
-        for name in job.after:
+        for name in dict.fromkeys(job.after):
             if text := _problem(job, name, known, wanted):
                 yield job.name, text
 
@@ -73,7 +73,7 @@ def order_warnings(jobs: Iterable[AnyJob]) -> Iterator[tuple[str, str]]:
     known = {job.name: job for job in jobs}
     for job in known.values():
         if isinstance(job, CustomSettings) and job.active:
-            for other in (known[name] for name in job.after if name in known):
+            for other in (known[name] for name in dict.fromkeys(job.after) if name in known):
                 if not other.active:
                     yield job.name, f"job.{other.name} is not active: this job does not wait for it"
                 elif other.handler == MOVER and isinstance(other, CustomSettings) and set(job.on) & set(other.on):

@@ -41,14 +41,16 @@ def test_a_job_that_is_not_active_is_not_waited_for() -> None:
         ([job("unpack"), job("move", "unpak")], {"move": "there is no job 'unpak', did you mean unpack?"}),
         ([job("unpack", on=(GONE,)), job("move", "unpack")], {"move": "does not run on TorrentCompleted"}),
         ([QueueSettings(name="q", handler=""), job("move", "q")], {"move": "does not run on events"}),
-        ([job("note", "nte")], {"note": "there is no job 'nte'"}),
+        ([job("note", "nte", "nte")], {"note": "there is no job 'nte'"}),
         ([job("unpack"), job("move", "unpack", on=())], {"move": "has no effect"}),
         ([job("x", "5")], {"x": "there is no job '5'"}),
     ],
 )
 def test_what_cannot_be_an_order_is_named(jobs: list[CustomSettings], expected: dict[str, str]) -> None:
-    found = dict(order_problems(jobs))
+    problems = list(order_problems(jobs))
+    found = dict(problems)
     assert found.keys() == expected.keys()
+    assert len(problems) == len(found), "each is named once"
     for name, text in expected.items():
         assert text.removesuffix("?") in found[name]
 
