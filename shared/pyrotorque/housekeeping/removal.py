@@ -85,7 +85,7 @@ class Remover:
     last_look: Callable[[RemovalRecord], None] = lambda _: None
     """Raises RemovalRefused right before the erasure: until then everything can be undone."""
     unfinished: list[str] = field(default_factory=list[str])
-    """Of which items that were erased something is left to do, and why, since the last `recover`."""
+    """Of which items something is left to do, and why, since the last `recover`."""
 
     def remove(self, removal: RemovalRecord, verify: Verify) -> RemovalRecord:
         """Remove the item; returns what was done. Raises RemovalRefused or RTorrentError, and the item is as before.
@@ -293,13 +293,27 @@ class Remover:
             if is_same:
                 start_again(self.rtorrent, removal, is_unproven=is_unproven)
         except (OSError, RemovalRefused, RTorrentError) as problem:
-            self.log.error(
-                "%s: not removed (%s), and not put back: %s; its files are in %s, and the next run tries again",
-                *(removal.name, error, problem, printable(removal.entry)),
+            text = (
+                f"{removal.name} is stopped, and not put back: {problem}; see {printable(removal.entry)} for its files"
             )
+            self.unfinished.append(text)
+            self.log.error("%s; it was not removed as %s; the next run tries again", text, error)
             return
-        self.journal.remove(removal)
         self.log.warning("%s: not removed: %s", removal.name, error)
+        self._discard(removal)
+
+    def _discard(self, removal: RemovalRecord) -> None:
+        """Remove the entry of an item that is as before; where that fails, the next run does it and nothing else."""
+        try:
+            if removal.entry:
+                quarantine.discard(removal)
+        except OSError as problem:
+            self.journal.write(msgspec.structs.replace(removal, phase="stopping", started=False))
+            text = f"{removal.name} has its files back, but {printable(removal.entry)} cannot be removed: {problem}"
+            self.unfinished.append(text)
+            self.log.warning("%s; the next run tries again", text)
+        else:
+            self.journal.remove(removal)
 
     # --- facts
 

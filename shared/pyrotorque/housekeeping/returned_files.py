@@ -9,7 +9,7 @@ from pyrotorque.text import printable
 
 
 def move_back(removal: RemovalRecord) -> bool:
-    """Move the files back; raises RemovalRefused unless all of them are at their old names then.
+    """Move the files back; raises RemovalRefused unless all of them are at their old names then. Their entry stays.
 
     Whether some are known by their names and sizes only: their disk was replaced by a copy, or gives its files other
     numbers when it is mounted again, as exFAT does. Then rTorrent has to check them.
@@ -27,7 +27,6 @@ def move_back(removal: RemovalRecord) -> bool:
                 raise RemovalRefused(f"{printable(lacking[0].path)} is neither there nor in quarantine")
         finally:
             os.close(target)
-    quarantine.discard(removal)
     return files != removal.files
 
 

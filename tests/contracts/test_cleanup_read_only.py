@@ -1,0 +1,96 @@
+"""A disk that becomes read-only in the middle of a clean-up, as after an error, and is writable again later."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import UserError
+from pyrotorque.housekeeping import inventory, moved_files, quarantine
+from pyrotorque.housekeeping.last_run import read_last_run
+from tests.cleaning import CleanupScene, without_awaited_loads
+from tests.contracts.test_cleanup_disks import disk
+from tests.waiting import eventually
+
+__all__ = ["disk"]
+
+
+@pytest.fixture(autouse=True)
+def no_other_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_awaited_loads(monkeypatch, inventory)
+
+
+def remount(disk: Path, mode: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(disk)], check=True)
+
+
+def content_of(path: Path) -> dict[Path, bytes]:
+    return {each: each.read_bytes() for each in path.rglob("*") if each.is_file()}
+
+
+@pytest.mark.parametrize("step", ["the metafile is copied", "the first file moves"])
+def test_an_item_whose_files_are_at_their_places_runs_on(
+    rtorrent: PrivateRTorrent, short_folder: Path, disk: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    scene = CleanupScene(rtorrent, short_folder)
+    scene.item("Other")
+    path = scene.write("One")
+    one, content = scene.add(path), content_of(path)
+    where, name = (quarantine, "_write_new") if step == "the metafile is copied" else (moved_files, "rename_noreplace")
+    real: Callable[..., Any] = getattr(where, name)
+
+    def read_only_then(*args: Any) -> None:
+        if where is moved_files or args[0].endswith(b"item.metafile.new"):
+            remount(disk, "ro")
+        real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, read_only_then)
+        with pytest.raises(UserError, match=r"One stays: .*; One has its files back, but .* cannot be removed: .*Read"):
+            scene.job(condition="name=One", data="quarantine").run()
+    assert content_of(path) == content
+    eventually(lambda: scene.seeds(one), 20, why="it seeds again, though the disk is read-only")
+
+    scene.client.call("d.stop", one)
+    with pytest.raises(UserError, match="One has its files back, but"):
+        scene.job(condition="name=Nothing", data="quarantine").run()
+    assert scene.client.call("d.state", one) == 0, "what its owner stopped meanwhile stays stopped"
+    remount(disk, "rw")
+    scene.job(condition="name=Nothing", data="quarantine").run()
+    assert scene.quarantined() == {}
+    assert not list((scene.state / "housekeeping/removals").glob("*.json"))
+    assert content_of(path) == content
+    assert scene.events == {}
+
+
+def test_an_item_whose_files_cannot_be_put_back_is_reported_until_they_are(
+    rtorrent: PrivateRTorrent, short_folder: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = CleanupScene(rtorrent, short_folder)
+    scene.item("Other")
+    path = scene.write("One")
+    one, content = scene.add(path), content_of(path)
+    real: Callable[..., None] = vars(moved_files)["rename_noreplace"]
+
+    def read_only_after(*places: Any) -> None:
+        real(*places)
+        remount(disk, "ro")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moved_files, "rename_noreplace", read_only_after)
+        with pytest.raises(UserError, match=r"One is stopped, and not put back: .*Read-only.*; see .*quarantine/"):
+            scene.job(condition="name=One", data="quarantine").run()
+    with pytest.raises(UserError, match="One is stopped, and not put back"):
+        scene.job(condition="name=Nothing", data="quarantine").run()
+    scene.job(condition="name=Nothing", data="quarantine").run()  # reported before
+    found = read_last_run(scene.state / "jobs/tidy")
+    assert found is not None
+    assert found.problem == "failed"
+    remount(disk, "rw")
+    scene.job(condition="name=Nothing", data="quarantine").run()
+    eventually(lambda: scene.seeds(one), 20)
+    assert content_of(path) == content
+    assert scene.quarantined() == {}
