@@ -11,8 +11,8 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.housekeeping import inventory, moved_files, quarantine
 from pyrotorque.housekeeping.last_run import read_last_run
-from tests.cleaning import CleanupScene, without_awaited_loads
-from tests.contracts.test_cleanup_disks import disk
+from tests.cleaning import CleanupScene, days_later, without_awaited_loads
+from tests.contracts.test_cleanup_disks import disk, mounted, unmounted_later
 from tests.waiting import eventually
 
 __all__ = ["disk"]
@@ -94,3 +94,28 @@ def test_an_item_whose_files_cannot_be_put_back_is_reported_until_they_are(
     eventually(lambda: scene.seeds(one), 20)
     assert content_of(path) == content
     assert scene.quarantined() == {}
+
+
+def test_a_quarantine_that_cannot_be_emptied_stops_no_other_removal(
+    rtorrent: PrivateRTorrent, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = CleanupScene(rtorrent, short_folder)
+    disk = scene.downloads / "disk"
+    disk.mkdir()
+    mounted("-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk))
+    with unmounted_later(disk):
+        scene.item("Other")
+        one, two = scene.item("disk/One"), scene.item("Two")
+        settings = {"data": "quarantine", "below": f"{scene.downloads}:{disk}", "keep_for": "1d"}
+        scene.job(condition="name=One", **settings).run()
+        assert not scene.has(one)
+        remount(disk, "ro")
+        days_later(monkeypatch, 2)
+        with pytest.raises(UserError, match=r"One in quarantine cannot be deleted: Read-only file system: .*/disk/"):
+            scene.job(condition="name=Two", **settings).run()
+        assert not scene.has(two)
+        assert [event for event in scene.events if event.startswith("purged")] == []
+        remount(disk, "rw")
+        scene.job(condition="name=Nothing", **settings).run()
+        assert len([event for event in scene.events if event.startswith("purged")]) == 1
+        assert not list(quarantine.entries(disk / quarantine.NAME))

@@ -211,11 +211,15 @@ def purge(
 
 
 class PurgedEntry(NamedTuple):
-    """An entry whose time is over; `freed` is None if its data stays. `text` is a line about it."""
+    """An entry whose time is over; `freed` is None if its data stays. `text` is a line about it.
+
+    `problem` is an error of its disk, or empty: other disks may have none.
+    """
 
     entry: QuarantineEntry
     freed: int | None
     text: str
+    problem: str = ""
 
 
 def expired(folder: Path, seals: EntrySeals, now: float) -> Iterator[QuarantineEntry]:
@@ -237,7 +241,13 @@ def purge_expired(
         if reason := needed_by(entry, claims):
             yield PurgedEntry(entry, None, f"{entry.removal.name} in quarantine is kept: {reason}")
             continue
-        freed, stay = purge(entry, report=partial(report, entry))
+        try:
+            freed, stay = purge(entry, report=partial(report, entry))
+        except OSError as error:
+            where = f"{error.strerror}: {printable(str(entry.folder))}"
+            why = f"{entry.removal.name} in quarantine cannot be deleted: {where}"
+            yield PurgedEntry(entry, None, why, why)
+            continue
         if stay:
             yield PurgedEntry(entry, None, f"{entry.removal.name} in quarantine is kept: {stay_text(entry, stay)}")
         else:

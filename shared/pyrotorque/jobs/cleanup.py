@@ -74,9 +74,9 @@ class Cleanup(CleanupFacts):
         if self.dry_run:
             self._log_plan(found)
             return result
-        if found.inventory is not None:
-            self.purge_expired(self.reader)
-        failed = [*interrupted, *self._remove_all(found, deadline), *self._waiting(found), *self.remover.unfinished]
+        unpurged = self.purge_expired(self.reader) if found.inventory is not None else []
+        failed = [*interrupted, *unpurged, *self._remove_all(found, deadline), *self._waiting(found)]
+        failed += self.remover.unfinished
         if self._needs_reserve:
             self.reserve.make(self.quarantines())
         problem: Problem | None = "failed" if failed else None

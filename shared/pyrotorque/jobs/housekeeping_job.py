@@ -1,6 +1,7 @@
 """Base of jobs that remove items or files: one acts at a time, its problems are reported once, its events survive."""
 
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Generator, Sequence
@@ -105,16 +106,22 @@ class HousekeepingJob(Job):
         found = (entry for folder in self.quarantines() for entry in quarantine.entries(folder, self.seals))
         return [entry for entry in found if entry.removal.job == self.name]
 
-    def purge_expired(self, reader: InventoryReader) -> None:
-        """Delete the data of entries whose time is over, unless an item uses it where it is now."""
+    def purge_expired(self, reader: InventoryReader) -> list[str]:
+        """Delete the data of entries whose time is over, unless an item uses it where it is now.
+
+        Returns the errors of disks, such as one that is read-only.
+        """
         now = self.clock.now()
         folders = [each for each in self.quarantines() if any(quarantine.expired(each, self.seals, now))]
         if not folders:
-            return
+            return []
         claims = reader.read_with_accepted().claims
+        problems: list[str] = []
         for folder in folders:
             for purged in quarantine.purge_expired(folder, self.seals, claims, now, self.add_purged):
-                self.log.info("%s", purged.text)
+                self.log.log(logging.WARNING if purged.problem else logging.INFO, "%s", purged.text)
+                problems += filter(None, [purged.problem])
+        return problems
 
     def add_purged(self, entry: QuarantineEntry, freed: int) -> None:
         """Publish that the data of an entry was deleted."""

@@ -40,6 +40,7 @@ from pyrotorque.text import counted, encode_json, printable
 
 _NAMES: Final = ("below", "quarantine", "others", "ignore", "seen_for", "keep_for", "max_files", "max_percent")
 _FLOOR: Final = 5
+_SHOWN_MAX: Final = 3
 _HOUR: Final = 3600.0
 
 
@@ -141,8 +142,7 @@ class Orphans(HousekeepingJob):
             "%s of %s belong to no item, %d of them for long enough",
             *(counted(len(found.old) + len(found.fresh), "file"), counted(found.files, "file"), len(found.old)),
         )
-        if not self.dry_run:
-            self.purge_expired(self.reader)
+        unpurged = [] if self.dry_run else self.purge_expired(self.reader)
         all_orphans = (*found.old, *found.fresh)
         result = LastRun(
             at=time.time(),
@@ -150,6 +150,8 @@ class Orphans(HousekeepingJob):
             planned=len(found.old),
             orphans=len(all_orphans),
             orphan_bytes=sum(file.status.st_size for file in all_orphans),
+            problem="failed" if unpurged else None,
+            text="; ".join(unpurged[:_SHOWN_MAX]),
         )
         if not found.old:
             return result
