@@ -90,6 +90,7 @@ class ItemComparison:
         where = _INCOMPLETE_FILTER if self._rtorrent.known("d.multicall.filtered") else ""
         rows = [row for row in self._rtorrent.scan_rows(VIEW, STATES, where=where) if row[2] != "1"]
         done = {row[0]: row[1] for row in rows if is_wanted_done(row)}
+        self._name_magnet_links({row[0]: row[1] for row in rows})
         stored, found, fresh = self._items.count(INCOMPLETE), 0, dict[str, str]()
         for part in parts(row for row in rows if row[0] not in done):
             known = self._items.among(part, INCOMPLETE)
@@ -110,6 +111,18 @@ class ItemComparison:
         completed |= {h: name for h, name in missing.items() if h in done and has_partial}
         erased = {h: gone[h] for h, a in zip(gone, answers, strict=True) if isinstance(a, RTorrentFault)}
         self.publish(completed, erased, now)
+
+    def _name_magnet_links(self, incomplete: Mapping[str, str]) -> None:
+        """Store the names of items that have got their metadata: under the same info-hash, and perhaps complete."""
+        waiting = self._items.without_metadata()
+        others = sorted(waiting - incomplete.keys())
+        answers = self._same.answers([("d.name", (info_hash,)) for info_hash in others]) if others else []
+        names = {
+            h: str(answer) for h, answer in zip(others, answers, strict=True) if not isinstance(answer, RTorrentFault)
+        }
+        names |= {info_hash: incomplete[info_hash] for info_hash in waiting & incomplete.keys()}
+        if found := {info_hash: name for info_hash, name in names.items() if name != f"{info_hash}.meta"}:
+            self._items.rename(found)
 
     def compare_all(self, now: float, *, is_first: bool) -> None:
         """`is_first`: no version that recognizes sessions compared before."""

@@ -1,6 +1,6 @@
 """The table of the items that rTorrent had at the last comparison, and of those that are absent since its restart."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -44,6 +44,17 @@ class KnownItems:
             with self._store.transaction() as db:
                 db.executemany("INSERT OR REPLACE INTO known_items VALUES (?, ?, ?)", rows)
         return len(rows)
+
+    def without_metadata(self) -> set[str]:
+        """The incomplete items that were stored as magnet links, which rTorrent names by their info-hash."""
+        query = f"SELECT info_hash FROM known_items WHERE {INCOMPLETE} AND name = info_hash || '.meta'"
+        return {info_hash for (info_hash,) in self._store.db.execute(query)}
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Store other names, by info-hash."""
+        rows = [(printable(name), info_hash) for info_hash, name in names.items()]
+        with self._store.transaction() as db:
+            db.executemany("UPDATE known_items SET name = ? WHERE info_hash = ?", rows)
 
     def complete(self, info_hash: str) -> None:
         self._store.db.execute("UPDATE known_items SET complete = 1 WHERE info_hash = ?", (info_hash,))
