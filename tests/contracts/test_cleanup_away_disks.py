@@ -181,7 +181,7 @@ def test_files_of_another_size_are_not_put_back(
     moved.write_bytes(b"of something else")
     rtorrent.start()
     eventually(lambda: scene.has(one), 20)
-    with pytest.raises(UserError, match="One is stopped, and not put back: a is neither there nor in quarantine"):
+    with pytest.raises(UserError, match="One could not be put back as it was: a is neither there nor in quarantine"):
         scene.job(condition="name=Nothing", data="quarantine").run()
     assert moved.read_bytes() == b"of something else"
     assert list(RemovalJournal(scene.state / "housekeeping").unfinished())

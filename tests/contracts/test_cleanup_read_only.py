@@ -81,9 +81,9 @@ def test_an_item_whose_files_cannot_be_put_back_is_reported_until_they_are(
 
     with monkeypatch.context() as patch:
         patch.setattr(moved_files, "rename_noreplace", read_only_after)
-        with pytest.raises(UserError, match=r"One is stopped, and not put back: .*Read-only.*; see .*quarantine/"):
+        with pytest.raises(UserError, match=r"One could not be put back as it was: .*Read-only.*; see .*quarantine/"):
             scene.job(condition="name=One", data="quarantine").run()
-    with pytest.raises(UserError, match="One is stopped, and not put back"):
+    with pytest.raises(UserError, match="One could not be put back as it was"):
         scene.job(condition="name=Nothing", data="quarantine").run()
     scene.job(condition="name=Nothing", data="quarantine").run()  # reported before
     found = read_last_run(scene.state / "jobs/tidy")

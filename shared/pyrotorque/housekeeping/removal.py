@@ -293,9 +293,8 @@ class Remover:
             if is_same:
                 start_again(self.rtorrent, removal, is_unproven=is_unproven)
         except (OSError, RemovalRefused, RTorrentError) as problem:
-            text = (
-                f"{removal.name} is stopped, and not put back: {problem}; see {printable(removal.entry)} for its files"
-            )
+            where = f"; see {printable(removal.entry)} for its files" if removal.entry else ""
+            text = f"{removal.name} could not be put back as it was: {problem}{where}"
             self.unfinished.append(text)
             self.log.error("%s; it was not removed as %s; the next run tries again", text, error)
             return
