@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import UserError
+from pyrotorque.errors import RemovalRefused, UserError
 from pyrotorque.housekeeping import inventory, moved_files, quarantine
+from pyrotorque.housekeeping.journal import FOLDER, RemovalJournal, RemovalRecord
 from pyrotorque.housekeeping.last_run import read_last_run
+from pyrotorque.jobs.move_failures import MoveFailures
 from tests.cleaning import CleanupScene, days_later, without_awaited_loads
 from tests.contracts.test_cleanup_disks import disk, mounted, unmounted_later
 from tests.waiting import eventually
@@ -119,3 +121,19 @@ def test_a_quarantine_that_cannot_be_emptied_stops_no_other_removal(
         scene.job(condition="name=Nothing", **settings).run()
         assert len([event for event in scene.events if event.startswith("purged")]) == 1
         assert not list(quarantine.entries(disk / quarantine.NAME))
+
+
+def test_records_on_a_read_only_state_disk_are_refused_by_what_they_are_for(tmp_path: Path) -> None:
+    """Such a disk also refuses to remove a file that is not there."""
+    state = tmp_path / "state"
+    state.mkdir()
+    removal = RemovalRecord(info_hash="A" * 40, name="One", job="tidy", reason="old", data="keep", at=1.0)
+    mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(state))
+    with unmounted_later(state):
+        (state / FOLDER).mkdir()
+        remount(state, "ro")
+        with pytest.raises(RemovalRefused, match=r"the journal .* cannot be written: Read-only file system"):
+            RemovalJournal(state).write(removal)
+        failures = MoveFailures(state)
+        failures.expect("A" * 40, "One", 1.0)
+        assert failures.hashes() == {"A" * 40}

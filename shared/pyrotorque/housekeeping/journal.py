@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -34,8 +35,9 @@ class RemovedFile(msgspec.Struct, frozen=True, array_like=True):
 class RemovalRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A removal in progress.
 
-    `stopping`: nothing was moved. `moving`: the item is closed and saved as stopped, its files are being moved to the
-    folder `entry`. `erasing`: all files are there, the item is being erased. `erased`: the item is gone.
+    `stopping`: nothing was moved, or all of it was moved back. `moving`: the item is closed and saved as stopped, its
+    files are being moved to the folder `entry`. `erasing`: all files are there, the item is being erased. `erased`: the
+    item is gone.
     """
 
     info_hash: str
@@ -99,7 +101,8 @@ class RemovalJournal:
             fresh.replace(path)
             sync_folder(self._folder)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
+            with suppress(OSError):  # a read-only disk refuses that, too, even where there is no such file
+                fresh.unlink()
             raise RemovalRefused(f"the journal {printable(str(path))} cannot be written: {error.strerror}") from error
         return removal
 

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -159,4 +160,5 @@ class MoveFailures:
             fresh.write_bytes(encode_json(self._items))
             os.replace(fresh, self._path)
         except OSError:
-            fresh.unlink(missing_ok=True)  # reported and tried more often than necessary
+            with suppress(OSError):
+                fresh.unlink()  # reported and tried more often than necessary
