@@ -1,17 +1,19 @@
-"""A disk that becomes read-only in the middle of a clean-up, as after an error, and is writable again later."""
+"""A disk that becomes read-only or full in the middle of a clean-up, and can be written again later."""
 
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import RemovalRefused, UserError
+from pyrotorque.errors import RemovalRefused, StateError, UserError
 from pyrotorque.housekeeping import inventory, moved_files, quarantine
 from pyrotorque.housekeeping.journal import FOLDER, RemovalJournal, RemovalRecord
 from pyrotorque.housekeeping.last_run import read_last_run
+from pyrotorque.housekeeping.removal import Remover
 from pyrotorque.jobs.move_failures import MoveFailures
 from tests.cleaning import CleanupScene, days_later, without_awaited_loads
 from tests.contracts.test_cleanup_disks import disk, mounted, unmounted_later
@@ -137,3 +139,42 @@ def test_records_on_a_read_only_state_disk_are_refused_by_what_they_are_for(tmp_
         failures = MoveFailures(state)
         failures.expect("A" * 40, "One", 1.0)
         assert failures.hashes() == {"A" * 40}
+
+
+@pytest.mark.parametrize("data", ["keep", "quarantine", "delete"])
+def test_an_item_that_was_erased_before_the_state_disk_was_full_does_not_count_as_one_that_stays(
+    rtorrent: PrivateRTorrent,
+    short_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    data: str,
+) -> None:
+    scene = CleanupScene(rtorrent, short_folder)
+    scene.state.mkdir(exist_ok=True)
+    mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(scene.state))
+    with unmounted_later(scene.state):
+        scene.item("Other")
+        one = scene.item("One")
+        real, filler = vars(Remover)["_erase"], scene.state / "filler"
+
+        def full_after(*given: Any) -> None:
+            real(*given)
+            with suppress(OSError), filler.open("wb", buffering=0) as file:
+                while file.write(bytes(1 << 10)):
+                    pass
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Remover, "_erase", full_after)
+            with pytest.raises(StateError, match=r"cannot write .*: No space left"):
+                scene.job(condition="name=One", data=data).run()
+        assert "One is erased, but" in caplog.text
+        assert "One stays" not in caplog.text
+        assert not scene.has(one)
+        filler.unlink()
+        for _ in range(2):
+            with suppress(UserError):
+                scene.job(condition="name=Nothing", data="quarantine").run()
+        assert len([event for event in scene.events if event.startswith("removed")]) == 1, scene.events
+        assert not list((scene.state / "housekeeping/removals").glob("*.json"))
+        assert bool(content_of(scene.downloads / "One")) is (data == "keep")
+        assert len(scene.quarantined()) == (data != "keep")

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.errors import PyrotorqueError, RemovalRefused, RTorrentError
+from pyrotorque.errors import PyrotorqueError, RemovalRefused, RTorrentError, StateError
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.away_disks import is_away
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord, RemovedFile
@@ -233,13 +233,17 @@ class Remover:
             return self._leave_open(removal, f"its data is in {where} ({end})")
         try:
             return self._finish(removal, folders)
-        except OSError as error:
+        except (OSError, RemovalRefused, StateError) as error:
             return self._leave_open(removal, str(error))
 
     def _leave_open(self, removal: RemovalRecord, problem: str) -> RemovalRecord:
-        """The journal is kept: without it the entry would never count as finished, and could not be restored."""
-        left = self.journal.write(msgspec.structs.replace(self._without_deletion(removal), phase="erased"))
-        self.report(left)
+        """The journal is kept: without it the entry would never count as finished, and could not be restored.
+
+        On a full state disk it stays as it was before the erasure; the next run finds that the item is gone.
+        """
+        left = msgspec.structs.replace(self._without_deletion(removal), phase="erased")
+        with suppress(OSError, RemovalRefused, StateError):
+            self.report(self.journal.write(left))
         self.unfinished.append(f"{removal.name} is erased, but {problem}")
         self.log.warning("%s; the next run tries again", self.unfinished[-1])
         return left
