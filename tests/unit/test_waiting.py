@@ -67,14 +67,18 @@ def test_a_wait_for_a_thread_or_an_answer_is_longer_on_a_busy_machine() -> None:
 
 def _fixed_waits(text: str) -> Iterator[str]:
     for call in ast.walk(ast.parse(text)):
-        if isinstance(call, ast.Call) and _waits(call.func):
-            given = (*call.args, *(word.value for word in call.keywords if word.arg == "timeout"))
+        if isinstance(call, ast.Call):
+            given = (*_limits(call), *(word.value for word in call.keywords if word.arg == "timeout"))
             limits = [each.value for each in given if isinstance(each, ast.Constant)]
-            if any(isinstance(limit, int | float) and limit >= 2 for limit in limits):
+            if _waits(call.func) and any(isinstance(limit, int | float) and limit >= 2 for limit in limits):
                 yield ast.unparse(call)
 
 
 def _waits(function: ast.expr) -> bool:
-    if isinstance(function, ast.Attribute):
-        return function.attr in ("join", "result")
-    return isinstance(function, ast.Name) and function.id == "ask"
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return name in ("join", "result") or (name == "ask" and isinstance(function, ast.Name))
+
+
+def _limits(call: ast.Call) -> list[ast.expr]:
+    """`ask(layout, service, request, timeout)`; a scene of the queue has an `ask` with a time."""
+    return call.args[3:] if isinstance(call.func, ast.Name) else call.args
