@@ -70,6 +70,32 @@ def test_an_item_whose_files_are_at_their_places_runs_on(
     assert scene.events == {}
 
 
+def test_an_undone_removal_is_not_reported_when_the_owner_erases_the_item(
+    rtorrent: PrivateRTorrent, short_folder: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = CleanupScene(rtorrent, short_folder)
+    scene.item("Other")
+    path = scene.write("One")
+    one, content = scene.add(path), content_of(path)
+    real: Callable[..., None] = vars(moved_files)["rename_noreplace"]
+
+    def read_only_then(*places: Any) -> None:
+        remount(disk, "ro")
+        real(*places)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moved_files, "rename_noreplace", read_only_then)
+        with pytest.raises(UserError, match="One has its files back, but"):
+            scene.job(condition="name=One", data="quarantine").run()
+    scene.client.call("d.erase", one)
+    for mode in ("ro", "rw"):
+        remount(disk, mode)
+        with suppress(UserError):  # of two items, one is missing
+            scene.job(condition="name=Nothing", data="quarantine").run()
+    assert (scene.events, scene.quarantined(), content_of(path)) == ({}, {}, content)
+    assert not list((scene.state / "housekeeping/removals").glob("*.json"))
+
+
 def test_an_item_whose_files_cannot_be_put_back_is_reported_until_they_are(
     rtorrent: PrivateRTorrent, short_folder: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,12 +128,12 @@ class Remover:
         self.session.locate(self.rtorrent, self.rtorrent.identity())
         for removal in map(self._without_deletion, list(self.journal.unfinished())):
             if removal.phase == "erased" or self._is_magnet(removal):
-                self._end(removal, None)
+                self._end_or_discard(removal)
             elif not self._is_loaded(removal):
                 if removal.data != "keep" and not _await(partial(self.session.has_none, removal.info_hash), _WITHIN):
                     raise RemovalRefused(f"{removal.name} is not in rTorrent, but in its session")
                 # Erased by its owner, perhaps: what was moved stays in quarantine, the rest stays where it is.
-                self._end(removal, None)
+                self._end_or_discard(removal)
             elif removal.phase == "erasing" and self._is_complete(removal):
                 try:
                     self._erase(removal)
@@ -304,6 +304,14 @@ class Remover:
             return
         self.log.warning("%s: not removed: %s", removal.name, error)
         self._discard(removal)
+
+    def _end_or_discard(self, removal: RemovalRecord) -> None:
+        """The item is gone. Where nothing of it was moved, and its erasure not begun, no removal has to be reported."""
+        if removal.phase == "stopping":
+            self.log.info("%s: erased by another program before its removal; its data stays", removal.name)
+            self._discard(removal)
+        else:
+            self._end(removal, None)
 
     def _discard(self, removal: RemovalRecord) -> None:
         """Remove the entry of an item that is as before; where that fails, the next run does it and nothing else."""
