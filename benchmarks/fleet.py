@@ -95,12 +95,12 @@ def _running(folder: Path, servers: str) -> Generator[list[FleetSite]]:
         with ThreadPoolExecutor(len(sites)) as pool:
             list(pool.map(stack.enter_context, [site.group for site in sites]))
 
-        def knows_all() -> bool:
+        def are_ready() -> bool:
             return all("treewatch" in each["jobs"] for site in sites for each in site.shown().values()) and all(
-                site.knows() == set(NAMES) for site in sites
+                site.ready() == set(NAMES) for site in sites
             )
 
-        wait_until(knows_all, _WAIT, lambda: "not all groups are there")
+        wait_until(are_ready, _WAIT, lambda: "not all groups are there")
         yield sites
 
 

@@ -79,9 +79,13 @@ class FleetSite:
         """What `pyrotorque fleet` shows, by group."""
         return {each["name"]: each for each in self._lines("fleet")}
 
-    def knows(self) -> set[str]:
-        """The groups whose facts are there."""
-        return {name for name, each in self.shown().items() if each.get("items") is not None}
+    def ready(self) -> set[str]:
+        """The groups that take metafiles, as far as this one knows: their facts are there, and none is still joining.
+
+        A group that joins waits until it is certain of its name. The next one in turn takes what is offered meanwhile.
+        """
+        found = self.shown()
+        return {name for name, each in found.items() if each.get("items") is not None and not each["joining"]}
 
     def claims(self) -> dict[str, dict[str, Any]]:
         return {each["info_hash"]: each for each in self._lines("fleet", "claims", "--limit", "500")}

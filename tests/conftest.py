@@ -60,9 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """`--last-failed` runs only what failed: an hour of other tests would exceed the time of CI."""
-    cache = session.config.cache
+    cache = getattr(session.config, "cache", None)  # there is none with -p no:cacheprovider
     failed = cache.get("cache/lastfailed", {}) if cache else {}
-    if session.config.getoption("lf") and failed and not {item.nodeid for item in session.items} <= failed.keys():
+    is_repeat = session.config.getoption("lf", default=False) and failed
+    if is_repeat and not {item.nodeid for item in session.items} <= failed.keys():
         pytest.exit(f"these failed, and are no test by that name: {', '.join(failed)}", pytest.ExitCode.TESTS_FAILED)
 
 

@@ -13,7 +13,7 @@ FleetMaker = Callable[..., list[FleetSite]]
 
 @contextmanager
 def fleets(folder: Path) -> Generator[FleetMaker]:
-    """A function that starts groups, and returns when all of them are known to each other.
+    """A function that starts groups, and returns when each of them knows that all take metafiles.
 
     At the end, what they know and have logged last is printed: pytest shows it for a test that failed.
     """
@@ -40,7 +40,7 @@ def fleets(folder: Path) -> Generator[FleetMaker]:
             with ThreadPoolExecutor(len(sites)) as pool:
                 groups = [site.group for site in sites]
                 list(pool.map(stack.enter_context, groups))
-            eventually(lambda: all(site.knows() == set(names) for site in sites), 60, why="all groups are there")
+            eventually(lambda: all(site.ready() == set(names) for site in sites), 60, why="all groups are there")
             return sites
 
         yield make
