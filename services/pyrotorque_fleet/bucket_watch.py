@@ -14,8 +14,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from pyrotorque_fleet.exchange import BucketState
+from pyrotorque_fleet.exchange import BucketState, LinkError
 from pyrotorque_fleet.jetstream import JetStreamCalls
+from pyrotorque_fleet.losses import LOST_AFTER, LossWatch
 
 _HEARTBEAT: Final = 5.0
 _SILENT_AFTER: Final = 2 * _HEARTBEAT + 1
@@ -30,14 +31,17 @@ _CONTROL: Final = "100"
 
 class BucketWatch:
     """Used in the link's thread. `entered` gets the state of the bucket, then `receive` each key with its revision and
-    value (empty for a marker), if it is newer than those known."""
+    value (empty for a marker), if it is newer than those known. The values are read again from the first one when the
+    servers have been behind them for `lost_after` seconds."""
 
     def __init__(
         self, bucket: str, calls: JetStreamCalls, receive: Callable[[str, int, bytes], None],
         entered: Callable[[BucketState], None] = lambda _: None, has_room: Callable[[], bool] = lambda: True,
+        lost_after: float = LOST_AFTER,
     ) -> None:  # fmt: skip
         self._stream, self._subject = f"KV_{bucket}", f"$KV.{bucket}.>"
         self._calls, self._receive, self._entered, self._has_room = calls, receive, entered, has_room
+        self._losses = LossWatch(lost_after)
         self._client: Client | None = None
         self._subscription: Any = None
         self._state = BucketState("", 0)
@@ -48,14 +52,18 @@ class BucketWatch:
         self._arrived = 0.0
 
     async def begin(self, client: Client, known: BucketState) -> None:
-        """Follow what is newer than `known`; all, if it is another bucket than that of `known`."""
+        """Follow what is newer than `known`; all, if it is another bucket than that of `known`, or lost values of it.
+
+        Raises LinkError while that is not certain, and what NATS raises.
+        """
         await self._unsubscribe()
         self._client, self._has_gap = client, True  # until it is followed
         state = await self._calls.bucket_state(self._stream)
-        is_same = state.identity == known.identity and state.newest >= known.newest
-        self._seen = self._before = known.newest if is_same else 0
+        is_cut = self._is_cut(state, known)
+        self._losses.forget(self._stream)
+        self._seen = self._before = known.newest if state.identity == known.identity and not is_cut else 0
         self._state, self._delivered, self._arrived = state, 0, time.monotonic()
-        self._entered(replace(state, cut=not is_same and state.identity == known.identity))
+        self._entered(replace(state, cut=is_cut))
         inbox = client.new_inbox()
         self._subscription = await client.subscribe(
             inbox, cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
@@ -123,13 +131,22 @@ class BucketWatch:
         state = await self._calls.bucket_state(self._stream)
         if self._client is None:
             return
-        if state.identity != self._state.identity or state.newest < self._seen:
-            await self.begin(self._client, BucketState(self._state.identity, self._seen))
+        known = BucketState(self._state.identity, self._seen)
+        if state.identity != known.identity or self._is_cut(state, known):
+            await self.begin(self._client, known)
         elif self._seen == self._before and self._seen < state.newest:
             await self.mend()
         else:
             self._before, self._state = self._seen, state
             self._entered(state)
+
+    def _is_cut(self, state: BucketState, known: BucketState) -> bool:
+        """Whether the servers lost values of the bucket; raises LinkError while they may only be behind."""
+        is_behind = state.identity == known.identity and state.newest < known.newest
+        is_lost = self._losses.is_lost(self._stream, time.monotonic(), is_behind=is_behind)
+        if is_behind and not is_lost:
+            raise LinkError("the servers do not have the newest values yet")
+        return is_lost
 
     async def _unsubscribe(self) -> None:
         subscription, self._subscription = self._subscription, None

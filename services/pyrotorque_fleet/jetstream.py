@@ -12,6 +12,7 @@ from nats.js import JetStreamContext
 
 from pyrotorque_fleet.claims import CHUNK, chunks_of
 from pyrotorque_fleet.exchange import BucketState, Conflict, LinkError, StoredClaim, StoredEvent
+from pyrotorque_fleet.losses import LossWatch
 from pyrotorque_fleet.refused_writes import RefusedWrites
 from pyrotorque_fleet.streams import FleetStreams
 
@@ -33,6 +34,7 @@ class JetStreamCalls:
         self.reason = ""
         self.refused_writes = RefusedWrites()
         self._streams = streams
+        self._losses = LossWatch()
 
     def connected(self, js: JetStreamContext) -> None:
         self.js, self.failing_since = js, None
@@ -72,8 +74,8 @@ class JetStreamCalls:
         """Events of all groups after this sequence; negative: so many of the newest."""
         info = await self.call(lambda js: js.stream_info(self._streams.events))
         first, last = int(info.state.first_seq), int(info.state.last_seq)
-        if sequence > last:
-            sequence = 0  # the stream was lost, and begins again
+        if self._losses.is_lost(self._streams.events, time.monotonic(), is_behind=sequence > last):
+            sequence = 0  # the stream begins again
         at = max(first, last + 1 + sequence if sequence < 0 else sequence + 1)
         found: list[StoredEvent] = []
         while at <= last and len(found) < limit:

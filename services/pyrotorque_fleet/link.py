@@ -78,7 +78,10 @@ class Link:
         self._streams = FleetStreams(settings)
         self._calls = JetStreamCalls(self._streams)
         self._claim_watch = BucketWatch(self._streams.claims, self._calls, self._put_claim, self._put, self._has_room)
-        self._group_watch = BucketWatch(self._streams.groups, self._calls, self._put_group, has_room=self._has_room)
+        # Heartbeats that are read again change nothing, so it need not be certain that they were lost.
+        self._group_watch = BucketWatch(
+            self._streams.groups, self._calls, self._put_group, has_room=self._has_room, lost_after=0.0
+        )
         self.known_claims = BucketState("", 0)
         """What the service has of the bucket of claims; a new connection follows from there on."""
         self._reason = ""

@@ -12,12 +12,12 @@ import msgspec
 from pyrotorque_fleet.claim_table import ClaimTable
 from pyrotorque_fleet.claims import Claim, encode_claim
 from pyrotorque_fleet.exchange import Conflict, LinkError, StoredClaim
+from pyrotorque_fleet.losses import LossWatch
 from pyrotorque_fleet.messages import BadValue, decode_claim
 
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER: Final = 1.0
-_LOST_AFTER: Final = 15.0
 IN_FLIGHT_MAX: Final = 64
 
 
@@ -43,7 +43,7 @@ class ClaimSwaps:
     _running: dict[str, tuple[Future[Any], Callable[[Any, BaseException | None], None]]] = field(
         default_factory=dict[str, tuple["Future[Any]", Callable[[Any, "BaseException | None"], None]]]
     )
-    _absent: dict[str, float] = field(default_factory=dict[str, float])
+    _losses: LossWatch = field(default_factory=LossWatch)
     _not_before: dict[str, float] = field(default_factory=dict[str, float])
 
     def is_free(self, key: str, now: float) -> bool:
@@ -111,6 +111,7 @@ class ClaimSwaps:
                 return
             if self._is_lost(info_hash, result):
                 log.warning("the servers lost their claim on %s: it is created again", info_hash)
+                self._losses.forget(info_hash)
                 self.table.lose(info_hash)
                 self.lost()
             if result is None:
@@ -124,15 +125,7 @@ class ClaimSwaps:
         self.run(info_hash, self.link.read_claim(info_hash), received)
 
     def _is_lost(self, info_hash: str, stored: StoredClaim | None) -> bool:
-        """Whether the servers have had nothing, or an older value, for longer than a stale read takes: they lost what
-        they acknowledged."""
+        """Whether the servers have nothing, or an older value, since they lost what they acknowledged."""
         known = self.table.get(info_hash)
-        is_older = known is not None and stored is not None and stored.revision < known[0]
-        if known is None or not (stored is None or is_older):
-            self._absent.pop(info_hash, None)
-            return False
-        now = time.monotonic()
-        if now - self._absent.setdefault(info_hash, now) < _LOST_AFTER:
-            return False
-        del self._absent[info_hash]
-        return True
+        is_behind = known is not None and (stored is None or stored.revision < known[0])
+        return self._losses.is_lost(info_hash, time.monotonic(), is_behind=is_behind)
