@@ -106,8 +106,8 @@ def test_untied_and_erased_it_stays_away_until_it_is_touched(
         watching.until(lambda: watching.state(root / "b.torrent") == "loaded")
         assert not has(client, info)
         touch(root / "b.torrent")
-        watching.until(lambda: has(client, info))
-        assert len(watching.loaded) == 2
+        watching.until(lambda: len(watching.loaded) == 2)
+        assert has(client, info)
 
 
 def test_a_second_file_of_the_same_torrent_is_a_duplicate(watching: Watching, root: Path, client: RTorrent) -> None:
