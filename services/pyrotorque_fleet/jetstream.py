@@ -74,7 +74,9 @@ class JetStreamCalls:
         """Events of all groups after this sequence; negative: so many of the newest."""
         info = await self.call(lambda js: js.stream_info(self._streams.events))
         first, last = int(info.state.first_seq), int(info.state.last_seq)
-        if self._losses.is_lost(self._streams.events, time.monotonic(), is_behind=sequence > last):
+        place = str(sequence)  # each reader is at its own
+        if self._losses.is_lost(place, time.monotonic(), is_behind=sequence > last):
+            self._losses.forget(place)
             sequence = 0  # the stream begins again
         at = max(first, last + 1 + sequence if sequence < 0 else sequence + 1)
         found: list[StoredEvent] = []

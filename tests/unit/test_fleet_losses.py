@@ -178,29 +178,43 @@ def test_what_is_read_again_without_harm_need_not_be_certain(now: Clock) -> None
     assert s.calls.starts == [1]
 
 
+class EventStream:
+    """The stream of events as `events_after` reads it; `newest` is its last sequence."""
+
+    def __init__(self) -> None:
+        self.newest = 90
+        self.calls = JetStreamCalls(FleetStreams(FleetSettings(servers=("nats://127.0.0.1",), name="one")))
+        self.calls.connected(cast(Any, self))
+
+    async def stream_info(self, _stream: str) -> Any:
+        return SimpleNamespace(state=SimpleNamespace(first_seq=1, last_seq=self.newest))
+
+    async def get_msg(self, _stream: str, sequence: int) -> Any:
+        return SimpleNamespace(seq=sequence, data=b"x", subject="s")
+
+    def after(self, sequence: int) -> list[int]:
+        return [each.sequence for each in asyncio.run(self.calls.events_after(sequence, 200))]
+
+
 def test_events_are_not_printed_again_after_an_old_answer(now: Clock) -> None:
-    calls = JetStreamCalls(FleetStreams(FleetSettings(servers=("nats://127.0.0.1",), name="one")))
-    newest = [90]
-
-    class Stream:
-        async def stream_info(self, _stream: str) -> Any:
-            return SimpleNamespace(state=SimpleNamespace(first_seq=1, last_seq=newest[0]))
-
-        async def get_msg(self, _stream: str, sequence: int) -> Any:
-            return SimpleNamespace(seq=sequence, data=b"x", subject="s")
-
-    calls.connected(cast(Any, Stream()))
-
-    def after(sequence: int) -> list[int]:
-        return [each.sequence for each in asyncio.run(calls.events_after(sequence, 200))]
-
-    assert after(88) == [89, 90]
-    newest[0] = 3
-    assert after(90) == []
+    stream = EventStream()
+    assert stream.after(88) == [89, 90]
+    stream.newest = 3
+    assert stream.after(90) == []
     now[0] += 10
-    newest[0] = 91
-    assert after(90) == [91]
-    newest[0] = 3
-    assert after(91) == []
+    stream.newest = 91
+    assert stream.after(90) == [91]
+    stream.newest = 3
+    assert stream.after(91) == []
     now[0] += 15
-    assert after(91) == [1, 2, 3]
+    assert stream.after(91) == [1, 2, 3]
+
+
+def test_a_reader_that_came_after_the_loss_hides_it_from_no_other(now: Clock) -> None:
+    stream = EventStream()
+    stream.newest = 3
+    for now[0] in (1000.0, 1007.0):
+        assert (stream.after(90), stream.after(2)) == ([], [3])
+    now[0] = 1015.0
+    assert stream.after(90) == [1, 2, 3]
+    assert stream.after(3) == []
