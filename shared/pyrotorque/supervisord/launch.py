@@ -241,7 +241,9 @@ def _undone_on_failure(layout: Layout, pid_file: Path) -> Generator[None]:
     undoing = False
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal undoing
         if not undoing:
+            undoing = True  # a second signal in the same moment would leave the block before anything is undone
             raise KeyboardInterrupt
 
     with handled_ends(interrupt):
