@@ -29,7 +29,7 @@ def _quoted(text: str) -> str:
 
 _GLOBS = st.one_of(
     st.sampled_from(("", "*", "foo", "*foo*", "ba?", "[a-c]*", '"/data/*"', "ghost*", "0", "b", "c/", '"/x"')),
-    st.sampled_from(('"a]"', r"\[b", '"/]"', r"\/\]", r"\{\{", '"[x"')),
+    st.sampled_from(("[*]", "'[]]'", "a[b]", '"a]"', r"\[b", '"/]"', r"\/\]", r"\{\{", '"[x"')),
     # Behind a number and a comma, digits would look like its fraction, which is refused.
     _ODD.filter(lambda text: not text[:1].isdigit()).map(_escaped),
     _ODD.map(_quoted),
@@ -47,6 +47,9 @@ _REGEXES = st.sampled_from(
         "'/it\"s/'",
         "/a/b/",
         "'/,]/'",
+        "/]/",
+        "/x[,]y/",
+        "/[]]/",
     )
 )
 _TAG = st.sampled_from(("", "audio", "flac", "jpg", "=jpg", "=", "new", r"\=x", "Main"))

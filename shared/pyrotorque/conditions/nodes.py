@@ -134,7 +134,7 @@ def _joined(choices: tuple[Choice, ...], field: str) -> str:
     if field == "name" or any(isinstance(choice.operand, HasTag) for choice in choices):
         return ",".join(values)
     safe, eased = ",".join(values), ",".join(_ESCAPED_SLASH.sub(r"\1\2", value) for value in values)
-    same = _shape(eased) == _shape(safe) and not eased.startswith("=") and eased.count("[") == eased.count("]")
+    same = _shape(eased) == _shape(safe) and not eased.startswith("=") and words.is_balanced(eased)
     return eased if same else safe
 
 

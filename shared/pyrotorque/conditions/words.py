@@ -66,6 +66,20 @@ def is_comparison(word: str) -> bool:
     return OPERATOR.match(word) is not None
 
 
+def is_balanced(text: str) -> bool:
+    """Whether each bracket of a bare text has its other one, as in a pattern: none of them is meant for a group."""
+    return text.count("[") == text.count("]")
+
+
+def ends_group(word: str) -> bool:
+    """Whether the last bracket of a bare word closes nothing in it: it is meant to end a group.
+
+    Brackets in an earlier value, such as a regular expression, say nothing about those of the last one.
+    """
+    last = word.rpartition(",")[2]
+    return word.endswith("]") and all(text.count("[") < text.count("]") for text in (word, last))
+
+
 def split_values(found: list[Cell]) -> list[list[Cell]]:
     """The comma-separated values of a list; a comma in `/…/` or after a backslash does not separate."""
     values: list[list[Cell]] = []
@@ -146,7 +160,7 @@ def quoted(text: str) -> str:
     guarded = braces or leading
     # A bare word with unbalanced brackets looks like a missing space, and is rejected.
     plain = _PLAIN.fullmatch(text) and not _DOUBTFUL.search(text)
-    if not guarded and plain and text.count("[") == text.count("]"):
+    if not guarded and plain and is_balanced(text):
         return text
     if not guarded and not any(char in text for char in '"\\,'):
         return f'"{text}"'
