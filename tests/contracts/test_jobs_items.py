@@ -311,11 +311,11 @@ def test_an_rtorrent_that_hangs_in_an_action_does_all_of_it_later(
     client = RTorrent(rtorrent.url)
     Action(config(action="start")).run()
     job = Action(config(**settings))
-    job.rtorrent.read_timeout = 0.5
     multicall = job.rtorrent.multicall
 
     def hanging(calls: Sequence[Any], *words: Any, **more: Any) -> Any:
         if calls[0][0] == "d.stop":
+            job.rtorrent.read_timeout = 0.5
             rtorrent.pause()
         return multicall(calls, *words, **more)
 

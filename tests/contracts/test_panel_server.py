@@ -23,9 +23,9 @@ from tests.waiting import bound, eventually
 class Hasty(PanelProtocol):
     """The same deadlines, shorter."""
 
-    head_seconds = 0.4
-    body_seconds = 0.8
-    write_seconds = 0.8
+    head_seconds = 1.5
+    body_seconds = 2.0
+    write_seconds = 2.0
     connections_max = 60
 
 

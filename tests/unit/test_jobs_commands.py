@@ -22,7 +22,7 @@ from pyrotorque.jobs.arguments import ShellText, Vector
 from pyrotorque.jobs.command import Command
 from pyrotorque.jobs.notify import Notify
 from pyrotorque.jobs.programs import environment
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 EVENT = TorrentCompleted(at=1.0, info_hash="A" * 40, name='it\'s $(here) "now"')
 
@@ -103,7 +103,7 @@ def test_a_command_that_fails_is_a_failed_run(settings: dict[str, Any], reason: 
 
 
 def test_what_a_command_started_ends_with_its_deadline(tmp_path: Path) -> None:
-    job = Command(config(command=f"sleep 600 & echo $! > {tmp_path}/pid; wait", shell=True, within=0.5))
+    job = Command(config(command=f"sleep 600 & echo $! > {tmp_path}/pid; wait", shell=True, within=bound(1.0)))
     with pytest.raises(UserError, match="was killed"):
         job.run()
     pid = int((tmp_path / "pid").read_text())

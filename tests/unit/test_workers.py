@@ -53,8 +53,8 @@ def test_a_memory_limit_above_the_numbers_of_the_kernel_is_none(tmp_path: Path) 
             "__import__('os').kill(__import__('os').getpid(), 9)",
             "SIGKILL, by a user or because",
         ),
-        ("while True: pass", "did not end within 1 s"),
-        ("__import__('re').match(r'(a+)+$', 'a' * 60 + 'b')", "did not end within 1 s"),
+        ("while True: pass", "did not end within 3 s"),
+        ("__import__('re').match(r'(a+)+$', 'a' * 60 + 'b')", "did not end within 3 s"),
         ("bytearray(1 << 31)", "MemoryError"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("self.config.nothing", "job.bad.nothing is not set"),
@@ -76,7 +76,7 @@ def test_a_fault_ends_one_run_and_the_next_has_a_fresh_process(tmp_path: Path, f
     write_job(
         tmp_path, "bad", f"runs = 0\ndef run(self):\n    self.runs += 1\n    if self.runs == 2:\n        {fault}\n"
     )
-    with bench(tmp_path, custom("bad", timeout=1.0, memory_max=256 << 20)) as made:
+    with bench(tmp_path, custom("bad", timeout=3.0, memory_max=256 << 20)) as made:
         assert made.run("bad").ok
         answer = made.run("bad")
         assert not answer.ok
@@ -110,7 +110,7 @@ def run(self):
     time.sleep(600)
 """
     write_job(tmp_path, "parent", body)
-    with bench(tmp_path, custom("parent", timeout=1.0)) as made:
+    with bench(tmp_path, custom("parent", timeout=bound(2.0))) as made:
         assert not made.run("parent").ok
         made.until(lambda: made.workers.pids() == {})
     eventually(lambda: not _lives(int(path.read_text())))
@@ -120,7 +120,7 @@ def test_what_a_command_started_ends_with_its_job(tmp_path: Path) -> None:
     path = tmp_path / "pids"
     text = f"sleep 600 & echo $! $$ > {path}; wait"
     params: dict[str, str | int | bool] = {"command": text, "shell": True}
-    job = custom("run", "pyrotorque.jobs.command:Command", params=params, timeout=1.0)
+    job = custom("run", "pyrotorque.jobs.command:Command", params=params, timeout=bound(2.0))
     with bench(tmp_path, job) as made:
         assert not made.run("run").ok
     eventually(lambda: not any(map(_lives, map(int, path.read_text().split()))))
