@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests that fail run again, one at a time. Those that pass then are unsteady: the end of the first run names them.
 RETRY   = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(TESTS)
 
-.PHONY: help run test test-python314 mutants pictures check format bench day chaos chaos-fleet soak dist packages clean
+.PHONY: help run test test-python314 explore mutants pictures check format bench day chaos chaos-fleet soak dist packages clean
 help:           ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
@@ -44,6 +44,11 @@ test-python314: $(VENV)/ready packages ## every test with Debian's Python 3.14, 
 	$(BIN)/python -m pip --python .venv-python3.14/bin/python install --quiet --constraint constraints.txt pip
 	.venv-python3.14/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	.venv-python3.14/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+explore: $(VENV)/ready packages ## run the tests of properties with new random examples, ten times (ROUNDS)
+	for round in $$(seq $(or $(ROUNDS),10)); do \
+		$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile=explore -n $(WORKERS) --dist loadgroup $(TESTS) || exit; \
+	done
 
 mutants: $(VENV)/ready ## change each comparison, constant and branch of the queue's rules: a test must fail (MODULES)
 	$(ENV) $(BIN)/python -m tests.mutants $(MODULES)

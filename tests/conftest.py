@@ -29,8 +29,10 @@ _VERSIONS = {
     "nats_program": programs.nats_servers,
 }
 
-# The time limit of an example says nothing on a busy machine.
-hypothesis.settings.register_profile("steady", deadline=None)
+# The time limit of an example says nothing on a busy machine. The examples are the same in each run, so that a change
+# fails by what it changes; `make explore` makes new ones.
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("steady")
 
 
