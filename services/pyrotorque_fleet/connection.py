@@ -22,7 +22,7 @@ _CONNECT_TIMEOUT: Final = 2
 _PING_INTERVAL: Final = 2
 _PINGS_MISSED: Final = 2
 _NO_TLS: Final = "the server offers no TLS, nothing was sent to it: use nats:// without fleet.ca, or configure it"
-# What OpenSSL and NATS say, and what to do about it.
+# What OpenSSL, NATS and asyncio say, and what to do about it. An error without a text is its type.
 _REASONS: Final = {
     r"certificate is not valid for '([^']*)'": (
         r"the certificate of the server is not for \1: set fleet.servers to a name in it"
@@ -43,6 +43,11 @@ _REASONS: Final = {
         r"the user of this group may not use \2 (\1): its permissions are for another fleet.name or fleet.realm"
     ),
     r"Connect call failed \('([^']*)', (\d+)": r"nothing listens on \1 port \2",
+    r"^(?:Connection(?:Reset|Aborted)Error|BrokenPipeError|\[Errno (?:32|103|104)\])": (
+        "the server ended the connection: see its log"
+    ),
+    r"^(?:EOFError|unexpected EOF|empty response)": "the server ended the connection: see its log",
+    r"^(?:TimeoutError|timeout|connection timed out|stale connection)$": "the server does not answer",
     r"Name or service not known|name resolution|No address associated": "the name of a server is not known",
 }
 

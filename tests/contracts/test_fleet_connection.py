@@ -56,13 +56,22 @@ def scene(nats_program: Program) -> Iterator[Scene]:
             yield Scene(cluster, settings, other.folder, plain)
 
 
-def outcome(settings: FleetSettings) -> Connected | Disconnected:
-    """What the link says first."""
+def outcome(settings: FleetSettings, expected: str = "") -> Connected | Disconnected:
+    """What the link says first, or at one of its next attempts, for this reason.
+
+    A server that waits for a handshake ends the connection of one that is slow, as on a busy machine.
+    """
     link = Link(settings, lambda: None)
     link.start()
     try:
         return eventually(
-            lambda: next(each for each in list(link.received) if isinstance(each, Connected | Disconnected)), 40
+            lambda: next(
+                each
+                for each in list(link.received)
+                if isinstance(each, Connected) or (isinstance(each, Disconnected) and expected in each.reason)
+            ),
+            40,
+            why=expected,
         )
     finally:
         link.close(5)
@@ -122,17 +131,15 @@ REFUSED: dict[str, tuple[Change, str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_wrong_setting_is_refused_in_one_sentence(scene: Scene, case: str) -> None:
     change, expected = REFUSED[case]
-    found = outcome(msgspec.structs.replace(scene.settings, **change(scene)))
+    found = outcome(msgspec.structs.replace(scene.settings, **change(scene)), expected)
     assert isinstance(found, Disconnected), case
-    assert expected in found.reason
     assert "_ssl.c" not in found.reason
 
 
 def test_a_server_that_takes_small_messages_only_is_refused(scene: Scene, tmp_path: Path) -> None:
     with NatsServer(tmp_path / "small", more="max_payload: 65536\n") as server:
-        found = outcome(FleetSettings(servers=(server.url,), name="box1"))
+        found = outcome(FleetSettings(servers=(server.url,), name="box1"), "raise max_payload in its configuration")
     assert isinstance(found, Disconnected)
-    assert "raise max_payload in its configuration" in found.reason
 
 
 def test_a_missing_permission_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -226,6 +233,12 @@ def test_no_password_goes_to_a_server_that_offers_no_tls(scene: Scene) -> None:
         ("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "does not use TLS"),
         ("[X509: KEY_VALUES_MISMATCH] key values mismatch (_ssl.c:4149)", "no valid certificate or key"),
         ("[Errno -2] Name or service not known", "name of a server is not known"),
+        ("ConnectionResetError", "the server ended the connection"),
+        ("[Errno 104] Connection reset by peer", "the server ended the connection"),
+        ("unexpected EOF", "the server ended the connection"),
+        ("empty response from server when expecting INFO message", "the server ended the connection"),
+        ("TimeoutError", "the server does not answer"),
+        ("timeout", "the server does not answer"),
         ("something else", "something else"),
         ("", ""),
     ],
