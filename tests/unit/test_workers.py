@@ -76,7 +76,9 @@ def test_a_fault_ends_one_run_and_the_next_has_a_fresh_process(tmp_path: Path, f
     write_job(
         tmp_path, "bad", f"runs = 0\ndef run(self):\n    self.runs += 1\n    if self.runs == 2:\n        {fault}\n"
     )
-    with bench(tmp_path, custom("bad", timeout=3.0, memory_max=256 << 20)) as made:
+    # What ends by itself takes its time on a busy machine.
+    limit = 3.0 if "within 3 s" in reason else 60.0
+    with bench(tmp_path, custom("bad", timeout=limit, memory_max=256 << 20)) as made:
         assert made.run("bad").ok
         answer = made.run("bad")
         assert not answer.ok
