@@ -16,6 +16,7 @@ from tests.waiting import bound
 @given(text=TEXT)
 @example(text="name=/,]/,[*]")  # the brackets of one value say nothing about those of another
 @example(text="name=[*],/]/,[a]")
+@example(text="[a]*,/x]/")
 @example(text="name=/x[,]y/,[a-c]")
 @settings(max_examples=150, deadline=None)
 def test_the_normal_form_reads_back_as_an_equal_condition(text: str) -> None:

@@ -55,6 +55,8 @@ REFUSED = [
     ("[prio>0 ]", 1, "a bracket needs a space after it", "write `[ prio>0`"),
     ("[ prio>0]", 8, "a bracket needs a space before it", "write `prio>0 ]`"),
     ("prio>0]", 6, "a bracket needs a space before it", "write `prio>0 ]`"),
+    ("[a,b ]", 1, "a bracket needs a space after it", "write `[ a,b`"),
+    ("[*],b]", 5, "a bracket needs a space before it", "write `[*],b ]`"),
     ("[ name=a,b]", 10, "a bracket needs a space before it", "write `name=a,b ]`"),
     ("[ name=[a,b]]", 12, "a bracket needs a space before it", "write `name=[a,b] ]`"),
     ("[ name=/]/,b]", 12, "a bracket needs a space before it", "write `name=/]/,b ]`"),

@@ -190,7 +190,7 @@ def _check_spelling(token: Token, text: str, begin: int) -> None:
             f"`{word}` is not an operator",
             f"{advice[word.lower()]}; for an item of that name: name={word}",
         )
-    if word.startswith(("[", "]")) and not words.is_balanced(word):
+    if words.begins_group(word):
         raise condition_error(text, begin + 1, "a bracket needs a space after it", f"write `{word[0]} {word[1:]}`")
     if words.ends_group(word):
         raise condition_error(

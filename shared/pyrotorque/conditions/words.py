@@ -71,6 +71,12 @@ def is_balanced(text: str) -> bool:
     return text.count("[") == text.count("]")
 
 
+def begins_group(word: str) -> bool:
+    """Whether the first bracket of a bare word has no other one in it, nor in its first value (see `ends_group`)."""
+    first = word.partition(",")[0]
+    return word.startswith(("[", "]")) and not any(map(is_balanced, (word, first)))
+
+
 def ends_group(word: str) -> bool:
     """Whether the last bracket of a bare word closes nothing in it: it is meant to end a group.
 
