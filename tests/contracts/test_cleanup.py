@@ -8,7 +8,8 @@ import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import RemovalRefused, RequestTooLarge, RTorrentFault, UserError
+from pyrotorque import tolerance
+from pyrotorque.errors import ConditionError, RemovalRefused, RequestTooLarge, RTorrentFault, UserError
 from pyrotorque.events import QuarantinePurged, TorrentRemoved
 from pyrotorque.housekeeping import inventory, quarantine
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
@@ -64,6 +65,29 @@ def test_a_dry_run_and_a_preview_change_nothing(scene: CleanupScene) -> None:
     assert [each.candidate.info_hash for each in found.plan.removals] == [one]
     assert found.plan.frees >= 80_000
     scene.job(data="delete", dry_run=True).run()
+    assert scene.seeds(one)
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("protect", "tagged = keep"),
+        ("protect", 'tagged="keep me"'),
+        ("condition", '!tagged="keep"'),
+        ("condition", "is_complete=yes [ NOT tagged= keep ]"),
+        ("rule.1.condition", "!tagged=keep"),
+    ],
+)
+def test_a_condition_that_cannot_mean_what_was_typed_removes_nothing(
+    scene: CleanupScene, setting: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker reports such conditions of jobs that 1.0.0 had, and uses them."""
+    reported: list[ConditionError] = []
+    monkeypatch.setattr(tolerance, "_default", reported.append)
+    one = scene.item("One")
+    scene.client.call("d.custom.set", one, "tags", "keep me")
+    with pytest.raises(ConditionError):
+        scene.job(**{setting: text}).run()
     assert scene.seeds(one)
 
 

@@ -16,7 +16,7 @@ from pyrotorque.fields.kinds import Kind
 from pyrotorque.suggestions import nearest
 from pyrotorque.tolerance import default_report
 
-__all__ = ["Clause", "Condition", "SortOrder", "parse", "parse_sort"]
+__all__ = ["Clause", "Condition", "SortOrder", "parse", "parse_sort", "refuse"]
 
 _NONE: Final[Mapping[str, Field]] = {}
 
@@ -37,7 +37,7 @@ def parse(text: str, *, custom: Mapping[str, Field] = _NONE, tolerate: Report | 
         table[name] = found
         return found.kind
 
-    report = tolerate or default_report() or _refuse
+    report = tolerate or default_report() or refuse
     found = Condition(grammar.read(text, kind_of, report), table)
     for name, each in found.table.items():
         if problem := effect_of(each):
@@ -45,7 +45,8 @@ def parse(text: str, *, custom: Mapping[str, Field] = _NONE, tolerate: Report | 
     return found
 
 
-def _refuse(error: ConditionError) -> None:
+def refuse(error: ConditionError) -> None:
+    """For `tolerate`: raises the error, also in a process that reports such errors only."""
     raise error
 
 

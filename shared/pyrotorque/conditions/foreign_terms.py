@@ -110,20 +110,26 @@ def _expression(word: str) -> Problem:
             return None
         more = f" {name}{found['more']}" if found["more"] else ""
         return f"`{shown(word)}` is not a comparison", spelling(f"{name}{operator}{found['number']}{more}", word)
-    if found := _UNEQUAL.fullmatch(word):
-        name, value = found["field"], found["value"]
-        if field(name) is None:
-            return None
-        right = f"[ NOT {name}{value} ]" if value.startswith("~") else f"{name}!={value}"
-        if value[0] in _NEGATED:
-            right = f"{name}{_NEGATED[value[0]]}{value[1:]}"
-        return f"`{shown(word)}` is not a comparison", spelling(right, word)
+    if _UNEQUAL.fullmatch(word):
+        return unequal(word)
     if found := _EXPRESSION.fullmatch(word[:_EXPRESSION_MAX]):
         known = [name for name in _FIELD_IN.findall(found["left"]) if field(name) is not None]
         if known and not _FIELD_BEHIND_MARKS.fullmatch(found["left"]):
             right = f"{known[-1]}{found['operator']}{found['value']}"
             return f"`{shown(word)}` is not a comparison", spelling(right, word)
     return None
+
+
+def unequal(word: str) -> Problem:
+    """`name!~linux`, `prio!>2`."""
+    found = _UNEQUAL.fullmatch(word)
+    if found is None or field(found["field"]) is None:
+        return None
+    name, value = found["field"], found["value"]
+    right = f"[ NOT {name}{value} ]" if value.startswith("~") else f"{name}!={value}"
+    if value[0] in _NEGATED:
+        right = f"{name}{_NEGATED[value[0]]}{value[1:]}"
+    return f"`{shown(word)}` is not a comparison", spelling(right, word)
 
 
 def _boolean(word: str, kind_of: Lookup) -> Problem:

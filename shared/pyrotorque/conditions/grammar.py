@@ -127,7 +127,7 @@ def _node(tree: Tree[Token] | Token, source: _Source) -> Node:
 def _term(token: Token, source: _Source) -> Term:
     text, begin = source.text, token.start_pos or 0
     found = words.cells(str(token), begin)
-    head = words.OPERATOR.match("".join("\0" if cell.literal else cell.char for cell in found))
+    head = words.OPERATOR.match(words.bare_text(found))
     name, operator = (head[1], head[2]) if head else ("name", "=")
     try:
         kind = source.kind_of(name)
@@ -144,10 +144,13 @@ def _term(token: Token, source: _Source) -> Term:
         except InvalidValue as error:
             raise condition_error(text, error.at or at, f"{name}: {error}", error.hint) from None
         choices[choice] = None
-    if head and not words.is_quoted(str(token)):
+    plain = [words.plain_text(each) for each in values]
+    if head and (problem := value_mistakes.impossible_tags(name, operator, plain)):
+        source.mistake(condition_error(text, begin, *problem))
+    elif head and not words.is_quoted(str(token)):
         can_be_regex = kind != "tags" and operator != "~"
         is_regex = [can_be_regex and words.regex_end(value, words.bangs(value)) > 0 for value in values]
-        texts = ["" if each else words.plain_text(value) for each, value in zip(is_regex, values, strict=True)]
+        texts = ["" if each else value for each, value in zip(is_regex, plain, strict=True)]
         if problem := value_mistakes.misread_values(name, kind, operator, texts, tuple(choices)):
             source.mistake(condition_error(text, begin, *problem))
     return Term(name, tuple(choices), str(token))

@@ -1,9 +1,10 @@
 """Finds terms that the grammar accepts, but that cannot mean what was typed: most would be patterns for names.
 
-The rule: without quotes or backslashes, a word is no pattern for names if it is a part of a comparison. That is an
-operator on its own or split from its field or value by a space, a field and an operator behind a bracket, `!` or `-`
-or with another spelling, a field of the kind bool without a value, a bracket that opens no group, and a term as other
-languages write it (`foreign_terms`). `name_mistakes` has words that no name is; values are judged in `value_mistakes`.
+The rule: without quotes or backslashes before its value, a word is no pattern for names if it is a part of a
+comparison. That is an operator on its own or split from its field or value by a space, a field and an operator behind a
+bracket, `!` or `-` or with another spelling, a field of the kind bool without a value, a bracket that opens no group,
+and a term as other languages write it (`foreign_terms`). `name_mistakes` has words that no name is; values are judged
+in `value_mistakes`.
 """
 
 import re
@@ -43,7 +44,6 @@ _SPLIT: Final = re.compile(rf"(?P<operator>{_OPERATOR}|[≤≥≦≧⩽⩾≠＝
 _PUNCTUATION: Final = re.compile(r"[=<>!~&|(){},;≤≥≦≧⩽⩾≠＝＜＞∧∨¬∈⊻]+")
 _QUANTITY: Final = re.compile(r"[+-]?[\d.]+[a-zA-Z]?", re.ASCII)
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_WILD: Final = re.compile(r"[*?\[\]]")
 _IN_QUOTES: Final = re.compile(rf"(^|\s)([!(\[]*)([a-z][a-z_0-9]*)(\s*)({_OPERATOR})", re.ASCII)
 _OTHER_OPERATORS: Final = {
     "&": "leave it out: terms are joined by AND",
@@ -84,7 +84,9 @@ def _problem(word: str, before: str, after: str, kind_of: foreign_terms.Lookup) 
     if "\\\n" in word:
         return r"`\` continues no line", "remove it: an indented line continues the condition"
     if words.is_quoted(word):
-        return _in_quotes(word) or name_mistakes.escaped_operator(word)
+        return (
+            _in_quotes(word) or name_mistakes.escaped_operator(word) or _with_quoted_value(word, before, after, kind_of)
+        )
     if words.is_comparison(word):
         return _in_comparison(word, after)
     return (
@@ -96,6 +98,18 @@ def _problem(word: str, before: str, after: str, kind_of: foreign_terms.Lookup) 
         or _bracket(word)
         or _lookalike(word, kind_of)
         or name_mistakes.problem(word, before, after, kind_of)
+    )
+
+
+def _with_quoted_value(word: str, before: str, after: str, kind_of: foreign_terms.Lookup) -> Problem:
+    """Quotes in a value say nothing about what is before it: `!tagged="a"` is no name."""
+    if words.is_comparison(word):
+        return _in_comparison(word, after)
+    return (
+        _split_comparison(word, before)
+        or _comparison_with_marks(word, kind_of)
+        or foreign_terms.unequal(word)
+        or _lookalike(word, kind_of)
     )
 
 
@@ -131,14 +145,19 @@ def _split_comparison(word: str, before: str) -> Problem:
 
 
 def _misspelt_comparison(word: str, kind_of: foreign_terms.Lookup) -> Problem:
+    return _comparison_with_marks(word, kind_of) or _unbalanced(word)
+
+
+def _comparison_with_marks(word: str, kind_of: foreign_terms.Lookup) -> Problem:
+    """A field with another spelling, or behind brackets, `!` or `-`, and an operator."""
     found = _COMPARISON.fullmatch(word)
     if not found:
-        return _unbalanced(word)
+        return None
     if found["field"].startswith("custom_") and field(found["field"]) is None:
         return f"`{shown(found['field'])}` is not a field", "a key has letters, digits, _ and -" + for_name(word)
     name = _field_meant(found["field"], found["operator"], found["lead"], kind_of)
     if not name:
-        return _unbalanced(word)
+        return None
     operator = _LIKE_OPERATOR.get(found["operator"], found["operator"])
     lead, value = found["lead"], found["value"]
     if set(lead) & set("[({"):
@@ -201,13 +220,7 @@ def _bare_field(word: str, after: str, kind_of: foreign_terms.Lookup) -> Problem
         return None  # an error of the next word
     if after.startswith(":"):
         return f"`{shown(word)}` has no operator", spelling(f"{word}={after.lstrip(':=') or '…'}", word)
-    if (
-        inner == word
-        and after
-        and not words.is_quoted(after)
-        and not _WILD.search(after)
-        and not words.is_comparison(after)
-    ):
+    if inner == word and after and not words.has_wildcards(after) and not words.is_comparison(after):
         return f"`{shown(word)}` has no operator", spelling(f"{word}={after}", word)
     if kind == "bool":
         return f"`{shown(word)}` has no value", spelling(f"{inner}={'no' if negated else 'yes'}", word)
@@ -237,10 +250,10 @@ def _in_comparison(word: str, after: str) -> Problem:
     if head is None:
         return None
     name, operator, value = head[1], head[2], word[head.end() :]
-    if after and not words.is_quoted(after) and not words.is_comparison(after):
-        if value.endswith(","):
+    if after and "\\\n" not in after and not words.is_comparison(after):
+        if words.bare_text(words.cells(word, 0))[-1:] == "," == word[-1]:
             return "a list has no spaces", f'write `{word}{after}`, or `{word}""` for a list with the empty text'
-        is_text = not (_WILD.search(after) or _COMPARISON.fullmatch(after) or _SPLIT.match(after))
+        is_text = not (words.has_wildcards(after) or _COMPARISON.fullmatch(after) or _SPLIT.match(after))
         if not value and is_text and not after.startswith(","):
             empty = f', or `{word}""` for the empty text' if operator != "~" else ""
             return "a comparison has no spaces", spelling(word + after) + empty

@@ -61,6 +61,16 @@ def misread_values(name: str, kind: Kind, operator: str, values: Sequence[str], 
     return _misread_number(name, kind, operator, ",".join(values), choices) if len(values) > 1 else None
 
 
+def impossible_tags(name: str, operator: str, values: Sequence[str]) -> Problem:
+    """A tag with a space, quoted or not: rTorrent keeps the tags of an item in one text, separated by spaces."""
+    found = next((each for each in values if name == "tagged" and len(each.split()) > 1), "")
+    if not found:
+        return None
+    bang, tags = ("!", found[1:].split()) if found.startswith("!") else ("", found.split())
+    one, both = f"{name}{operator}{bang}{','.join(tags)}", " ".join(f"{name}{operator}{bang}{tag}" for tag in tags)
+    return "a tag has no spaces", f"write `{shown(both)}` for each of them, or `{shown(one)}` for one of them"
+
+
 def _misread_regex(name: str, value: str) -> Problem:
     """Behind `~`, slashes belong to the expression."""
     found = _REGEX_IN_SLASHES.fullmatch(value)

@@ -16,6 +16,7 @@ QUOTES: Final = "“„«‘‚`"
 INVISIBLE: Final = "\u00ad\u200b\u200c\u200e\u200f\u2060\ufeff"
 # In a value without quotes, these look like a second comparison, like quotes or like a regular expression.
 _DOUBTFUL: Final = re.compile(rf"[;&|{QUOTES}{INVISIBLE}]|^~|^[a-z][a-z0-9_]*[=<>!~]|{REGEX_LIKE.pattern}")
+_WILDCARD: Final = re.compile(r"[*?\[\]]")
 _PLAIN_TAG: Final = re.compile(r"[\w-]*")
 # At the start of a value these are special; as data they are escaped with a backslash.
 _LEADING: Final = ("!", "+", "-", "=", "/")
@@ -61,8 +62,18 @@ def is_quoted(word: str) -> bool:
     return any(char in "\"'\\" for char in word)
 
 
+def bare_text(found: list[Cell]) -> str:
+    """The characters of the cells, with NUL for each that was escaped: it is no syntax."""
+    return "".join("\0" if cell.literal else cell.char for cell in found)
+
+
+def has_wildcards(word: str) -> bool:
+    """Whether a raw word has a wildcard that is not escaped."""
+    return _WILDCARD.search(bare_text(cells(word, 0))) is not None
+
+
 def is_comparison(word: str) -> bool:
-    """Whether the grammar reads a word without quotes as a field and an operator."""
+    """Whether the grammar reads a word as a field and an operator, both without quotes and backslashes."""
     return OPERATOR.match(word) is not None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -23,6 +23,9 @@ from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.jobs.base import Job
 from pyrotorque.locks import hold
 from pyrotorque.text import printable
+
+if TYPE_CHECKING:
+    from pyrotorque.conditions import Condition
 
 _LOCK: Final = "lock"
 _RUNNING: Final = "another clean-up is running"
@@ -67,6 +70,12 @@ class HousekeepingJob(Job):
     def carry_out(self) -> LastRun:
         """One run, under the lock. Raises RemovalRefused or UserError if nothing may be removed."""
         raise NotImplementedError
+
+    def condition(self, text: str) -> "Condition":
+        """As in `Job`, but what cannot mean what was typed is always an error: what is removed does not come back."""
+        from pyrotorque.conditions import parse, refuse
+
+        return parse(text, custom=self._table, tolerate=refuse)
 
     def run(self, event: Event | None = None) -> None:
         try:
