@@ -493,6 +493,16 @@ def test_so_is_one_of_a_custom_job(home: Path) -> None:
     assert error.value.problems == (warning,)
 
 
+@pytest.mark.parametrize("setting", ["condition", "protect", "rule.3.condition"])
+@pytest.mark.parametrize("text", ["tagged = keep", '!tagged="keep"', 'tagged="keep me"', "d_stop=1"])
+def test_one_of_a_clean_up_is_refused(home: Path, setting: str, text: str) -> None:
+    job = "job.tidy.handler = pyrotorque.jobs.cleanup:Cleanup\njob.tidy.schedule = hour=1\n"
+    condition = "" if setting == "condition" else "job.tidy.condition = is_complete=yes\n"
+    write(home, GOOD + job + condition + f"job.tidy.{setting} = {text}\n")
+    with pytest.raises(SettingsProblems, match=rf"job\.tidy\.{setting}: "):
+        configuration.read(home, Options())
+
+
 def test_a_template_file_is_part_of_the_reviewed_configuration(home: Path, tmp_path: Path) -> None:
     template = home / "templates" / "folder.txt"
     template.parent.mkdir()

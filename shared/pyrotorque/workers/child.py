@@ -200,11 +200,9 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
 def _report_misread(create: CreateJob) -> dict[str, str]:
     """The errors of conditions that the job parses, by setting; each is logged once, and the job runs as with 1.0.0."""
     found: dict[str, str] = {}
-    given = {**create.config, **create.texts}
 
     def report(error: ConditionError) -> None:
-        text = error.condition.strip()
-        key = next((key for key, value in given.items() if isinstance(value, str) and value.strip() == text), "")
+        key = _setting_of(error, create)
         if key not in found and len(found) < _MISREAD_MAX:
             found[key] = str(error)
             text = "%s is used as 1.0.0 read it, but cannot mean what was typed: %s"
@@ -214,6 +212,12 @@ def _report_misread(create: CreateJob) -> dict[str, str]:
 
     set_default_report(report)
     return found
+
+
+def _setting_of(error: ConditionError, create: CreateJob) -> str:
+    """The setting with the condition of an error; empty if none has it."""
+    given, text = {**create.config, **create.texts}, error.condition.strip()
+    return next((key for key, value in given.items() if isinstance(value, str) and value.strip() == text), "")
 
 
 def run_job(job: Any, message: StartRun) -> RunFinished:
@@ -257,8 +261,11 @@ def _accepts_event(run: Callable[..., object]) -> bool:
 
 def _creation_failed(error: BaseException, create: CreateJob) -> CreationFailed:
     config_error = isinstance(error, UserError)
-    text = printable(str(error)) if config_error else f"{create.handler} cannot be created: {error_summary(error)}"
-    return CreationFailed(reason=text[:TEXT_MAX], config_error=config_error)
+    text = str(error) if config_error else f"{create.handler} cannot be created: {error_summary(error)}"
+    if isinstance(error, ConditionError):
+        key = _setting_of(error, create)
+        text = f"job.{create.job}.{key}: {error.summary}" if key else error.summary or text
+    return CreationFailed(reason=printable(text)[:TEXT_MAX], config_error=config_error)
 
 
 def _end_copy(original: int, error: str = "") -> None:
